@@ -1,0 +1,35 @@
+"""Every error a user can meet, each saying what happened and what to do next."""
+
+from __future__ import annotations
+
+
+class S3Error(Exception):
+    """Base of all errors raised on purpose by s3-retriever."""
+
+
+class InputError(S3Error, ValueError):
+    """A document, question, path or setting that cannot be used as given."""
+
+
+class UnsupportedModelError(S3Error, ValueError):
+    """The model's architecture, or its tokenizer, cannot serve keys with exact offsets."""
+
+
+class ModelMismatchError(S3Error, ValueError):
+    """An index or a bank was made with another model than the one at hand."""
+
+
+class BankError(S3Error, ValueError):
+    """A bank of sparse autoencoders is missing, damaged or holds non-finite weights."""
+
+
+class IndexFileError(S3Error, OSError):
+    """An index folder is missing, damaged, read-only, full or in use."""
+
+
+class FormatVersionError(IndexFileError):
+    """An index folder was written by a newer release than this one."""
+
+
+class MissingExtraError(S3Error, ImportError):
+    """An optional dependency is not installed; the message holds the install command."""
