@@ -1,0 +1,177 @@
+"""The target language model as a source of keys and queries."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from s3_retriever.backbone.families import family_of, spec_of
+from s3_retriever.backbone.fingerprint import fingerprint
+from s3_retriever.backbone.loading import load_pretrained
+from s3_retriever.backbone.reader import TapReader
+from s3_retriever.backbone.tokens import TextTokenizer
+from s3_retriever.errors import InputError, ModelMismatchError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import torch
+    from torch import nn
+
+    from s3_retriever.backbone.spec import Head, ModelSpec, Tap
+
+
+class Backbone:
+    """A decoder-only causal language model and its tokenizer.
+
+    The model is only read: weights, configuration, device and training mode stay as they are,
+    and its attention implementation is its own choice.
+
+    Args:
+        model: A causal model of transformers of a tested architecture (`FAMILIES`).
+        tokenizer: The model's own fast tokenizer; a private copy of it is kept.
+
+    Attributes:
+        model: The object given.
+        tokenizer: The private copy, for chat templates and generation.
+        text: Tokenises plain text with character offsets.
+        spec: Sizes of the model.
+        lock: Held by whoever runs the model; one at a time.
+
+    Raises:
+        InputError: not a transformers model.
+        UnsupportedModelError: an untested architecture, a model that is not causal, weights that
+            were not loaded, or a slow tokenizer.
+        ModelMismatchError: the tokenizer belongs to another model.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        if not hasattr(model, "config") or not hasattr(model, "get_decoder"):
+            raise InputError(
+                f"model must be a transformers model, not {type(model).__name__}; to load one by "
+                "name use Backbone.load(name)"
+            )
+        self._family = family_of(model)
+        self._decoder: Any = model.get_decoder()
+        self.model = model
+        self.spec: ModelSpec = spec_of(model, self._decoder, self._family)
+        self.text = TextTokenizer(tokenizer)
+        self.tokenizer = copy.deepcopy(tokenizer)
+        self.lock = threading.RLock()
+        self._fingerprints: dict[int, str] = {}
+        self._check_weights()
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path | None = None,
+        *,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> Self:
+        """Load a model and its tokenizer. Prints nothing.
+
+        Args:
+            name_or_path: A local folder, a hub id or a ``.gguf`` file; ``None`` for the embedded
+                default, SmolLM2-135M-Instruct. A GGUF is converted once, about half a minute,
+                into the cache folder (``S3_RETRIEVER_CACHE`` moves it).
+            device: ``None`` for CUDA where there is one, else the CPU.
+            dtype: ``None`` for bfloat16 where the device computes with it natively, else float32.
+            progress: Called with one line of text before something that takes long.
+
+        Raises:
+            InputError: nothing to load there, or a cache folder that cannot be written.
+            MissingExtraError: the default model is not installed.
+            UnsupportedModelError: as for the constructor.
+            ModelMismatchError: as for the constructor.
+        """
+        return cls(*load_pretrained(name_or_path, device, dtype, progress))
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the token embeddings, where input ids go."""
+        return self._embedding.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the token embeddings, and of keys and queries."""
+        return self._embedding.dtype
+
+    @contextmanager
+    def tap(self, taps: Sequence[Tap], heads: Sequence[Head] = ()) -> Iterator[TapReader]:
+        """Open the model for reading at some taps and query heads.
+
+        Takes `lock` and switches to evaluation mode; both are given back on leaving, whatever
+        happens inside. A forward pass ends at the deepest place it has to read.
+
+        Args:
+            taps: Where `TapReader.keys` reads, in the order of its results.
+            heads: Where `TapReader.queries` reads, likewise.
+
+        Raises:
+            InputError: a layer or head the model does not have.
+        """
+        self._check_places(taps, heads)
+        reader = TapReader(self._decoder, self._family, self.spec, taps, heads)
+        with self.lock, _evaluating(self._decoder), reader.attached():
+            yield reader
+
+    def fingerprint(self, taps: Sequence[Tap]) -> str:
+        """Return a digest of what decides the keys at some taps; see `fingerprint`.
+
+        Computed once for each depth and kept: train the model further, and make a new Backbone.
+        """
+        self._check_places(taps, ())
+        deepest = max((tap.layer for tap in taps), default=0)
+        if deepest not in self._fingerprints:
+            self._fingerprints[deepest] = fingerprint(self._decoder, self.spec, deepest)
+        return self._fingerprints[deepest]
+
+    @property
+    def _embedding(self) -> torch.Tensor:
+        weight: torch.Tensor = self._decoder.get_input_embeddings().weight
+        return weight
+
+    def _check_weights(self) -> None:
+        if any(weight.is_meta for weight in self._decoder.parameters()):
+            raise UnsupportedModelError(
+                "some weights of the model are not in memory (meta device, or offloaded to CPU "
+                "or disk); load it whole on its devices"
+            )
+        rows, last = self._embedding.shape[0], self.text.max_id
+        if last >= rows:
+            raise ModelMismatchError(
+                f"the tokenizer makes ids up to {last} but the model embeds only {rows}; use the "
+                "tokenizer that belongs to the model"
+            )
+
+    def _check_places(self, taps: Sequence[Tap], heads: Sequence[Head]) -> None:
+        spec = self.spec
+        for tap in taps:
+            if not (0 <= tap.layer < spec.layers and 0 <= tap.kv_head < spec.kv_heads):
+                raise InputError(
+                    f"{tap} does not exist: the model has {spec.layers} layers of "
+                    f"{spec.kv_heads} key-value heads"
+                )
+        for head in heads:
+            if not (0 <= head.layer < spec.layers and 0 <= head.head < spec.heads):
+                raise InputError(
+                    f"{head} does not exist: the model has {spec.layers} layers of "
+                    f"{spec.heads} query heads"
+                )
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; every submodule's own mode comes back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,47 @@
+"""Tells models apart by the weights that decide their keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from s3_retriever.backbone.spec import ModelSpec
+
+_ROWS = 32
+_SMALLEST = 2.0**-16
+
+
+def fingerprint(decoder: Any, spec: ModelSpec, deepest: int) -> str:
+    """Return a hex digest of the sizes and weights behind the keys of layers 0 to `deepest`.
+
+    Weights are sampled (evenly spaced rows of the embedding and of every matrix of those layers,
+    vectors whole) and rounded to bfloat16, values below 2^-16 to zero. So a renamed copy, a
+    bfloat16 copy of float32 weights, and a float16 or float32 copy of bfloat16 weights have the
+    same fingerprint; a fine-tuned or quantised model has another.
+
+    Args:
+        decoder: The stack of decoder layers with its input embedding.
+        spec: Sizes of the model.
+        deepest: Last layer that counts.
+    """
+    digest = hashlib.sha256(json.dumps(asdict(spec), sort_keys=True).encode())
+    digest.update(_sample(decoder.get_input_embeddings().weight))
+    for layer in range(deepest + 1):
+        for name, weight in sorted(decoder.get_submodule(f"layers.{layer}").named_parameters()):
+            digest.update(f"{layer}.{name}{list(weight.shape)}".encode())
+            digest.update(_sample(weight))
+    return digest.hexdigest()
+
+
+def _sample(weight: Tensor) -> bytes:
+    count = len(weight) if weight.ndim == 1 else min(_ROWS, len(weight))
+    rows = torch.linspace(0, len(weight) - 1, count, dtype=torch.float64)
+    values = weight.detach()[rows.long().to(weight.device)].cpu().to(torch.bfloat16)
+    values = values.masked_fill(values.abs() < _SMALLEST, 0)
+    return values.contiguous().view(torch.int16).numpy().tobytes()

@@ -1,0 +1,77 @@
+"""Models and tokenizers by name: the embedded default, a folder, a hub id or a GGUF file."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from s3_retriever.backbone.gguf import converted, default_gguf
+from s3_retriever.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def load_pretrained(
+    name_or_path: str | Path | None,
+    device: str | torch.device | None,
+    dtype: torch.dtype | None,
+    progress: Callable[[str], None] | None,
+) -> tuple[Any, Any]:
+    """Return a causal model in evaluation mode and its tokenizer; see `Backbone.load`."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    with _quiet():
+        source = str(_source(name_or_path, progress))
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype or best_dtype(device))
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"cannot load a model from {source!r}: {reason} Give a local folder, a hub id, a "
+                ".gguf file, or nothing for the default model"
+            ) from error
+    return model.to(device).eval(), tokenizer
+
+
+def best_dtype(device: torch.device) -> torch.dtype:
+    """Return bfloat16 where the device computes with it natively, else float32."""
+    native = device.type != "cpu" or _cpu_has_bfloat16()
+    return torch.bfloat16 if native else torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
+
+
+def _source(name_or_path: str | Path | None, progress: Callable[[str], None] | None) -> Path | str:
+    if name_or_path is None:
+        return converted(default_gguf(), progress)
+    path = Path(name_or_path)
+    if path.suffix != ".gguf":
+        return name_or_path
+    if not path.is_file():
+        raise InputError(f"there is no file {path}; give the path of a .gguf file")
+    return converted(path, progress)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' log and progress bars for a while."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
