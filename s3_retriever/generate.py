@@ -1,0 +1,316 @@
+"""Text from the same weights that read the documents."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jinja2.exceptions import TemplateError
+from s3_retriever.errors import InputError
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+if TYPE_CHECKING:
+    from s3_retriever.backbone import Backbone
+
+Message = Mapping[str, str]
+"""One turn of a conversation: ``{"role": "system" | "user" | "assistant" | …, "content": str}``."""
+
+_REMARKING = ("utils", "configuration_utils")
+
+
+class TextGenerator:
+    """Generates with a backbone's own model: no second copy of the weights.
+
+    Args:
+        backbone: The model and tokenizer; its lock is held while tokens are made, so scans and
+            generations from different threads take turns.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        max_new_tokens: int = 128,
+        stop: str | Sequence[str] = (),
+        temperature: float = 0.0,
+    ) -> str:
+        """Continue a prompt.
+
+        Args:
+            prompt: Plain text, or a conversation written by `chat_prompt`.
+            max_new_tokens: Most tokens generated.
+            stop: Strings that end the text; they are cut from it.
+            temperature: 0 for greedy decoding, above 0 for sampling.
+
+        Returns:
+            The new text alone, without the prompt and without special tokens.
+
+        Raises:
+            InputError: an empty prompt, one too long for the model's window, or a setting that
+                will not do.
+        """
+        request = self._request(prompt, max_new_tokens, stop, temperature)
+        reader = _Reader(self._decode, request)
+        self._run(request, reader)
+        return reader.text
+
+    def stream(
+        self,
+        prompt: str,
+        *,
+        max_new_tokens: int = 128,
+        stop: str | Sequence[str] = (),
+        temperature: float = 0.0,
+    ) -> Iterator[str]:
+        """Continue a prompt, piece by piece.
+
+        Arguments and errors are those of `generate`, and the pieces joined are its result. A
+        thread of its own generates while holding the backbone's lock (do not hold it while
+        iterating); it ends after the token at work when the iterator is closed or dropped. An
+        exception raised there is raised here.
+        """
+        return self._stream(self._request(prompt, max_new_tokens, stop, temperature))
+
+    def chat_prompt(self, messages: Sequence[Message]) -> str:
+        """Write a conversation as a prompt that asks for the assistant's next turn.
+
+        Uses the model's chat template. Where a template has no place for a system message, it goes
+        in front of the first user message; a model without a template gets plain labelled turns.
+
+        Args:
+            messages: Turns in order, each with ``"role"`` and ``"content"``.
+
+        Returns:
+            The prompt for `generate` or `stream`.
+
+        Raises:
+            InputError: no messages, or the template refuses them.
+        """
+        if not messages:
+            raise InputError("a conversation needs at least one message")
+        turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages]
+        if not self.backbone.tokenizer.chat_template:
+            return _plain_chat(turns)
+        try:
+            return self._render(turns)
+        except TemplateError as error:
+            if turns[0]["role"] == "system" and len(turns) > 1:
+                return self.chat_prompt(_without_system(turns))
+            raise InputError(
+                f"the model's chat template refuses these messages: {error}"
+            ) from error
+
+    def count(self, prompt: str) -> int:
+        """Count the tokens of a prompt as the model reads it, special tokens included."""
+        return len(self._encode(prompt))
+
+    @property
+    def context_window(self) -> int:
+        """Most tokens, prompt and answer together, that the model can read."""
+        return self.backbone.spec.max_positions
+
+    def _render(self, turns: list[dict[str, str]]) -> str:
+        rendered = self.backbone.tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=True
+        )
+        return str(rendered)
+
+    def _encode(self, prompt: str) -> list[int]:
+        tokenizer = self.backbone.tokenizer
+        written = any(t.strip() and prompt.startswith(t) for t in tokenizer.get_added_vocab())
+        encoded = tokenizer(prompt, add_special_tokens=not written, verbose=False)
+        return list(encoded["input_ids"])
+
+    def _decode(self, ids: list[int]) -> str:
+        text = self.backbone.tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return str(text)
+
+    def _request(
+        self, prompt: str, max_new_tokens: int, stop: str | Sequence[str], temperature: float
+    ) -> _Request:
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        if not all(isinstance(text, str) and text for text in stops):
+            raise InputError(f"stop must hold non-empty strings, not {stop!r}")
+        if max_new_tokens < 1:
+            raise InputError(f"max_new_tokens={max_new_tokens} will not do; it must be at least 1")
+        if temperature < 0:
+            raise InputError(f"temperature={temperature} will not do; 0 is greedy, more is freer")
+        ids = self._encode(prompt)
+        if not ids:
+            raise InputError("the prompt is empty; give the model something to continue")
+        if len(ids) + max_new_tokens > self.context_window:
+            raise InputError(
+                f"the prompt has {len(ids)} tokens, which with max_new_tokens={max_new_tokens} "
+                f"is more than the model's window of {self.context_window}; shorten the prompt "
+                "(for retrieved text, lower k or token_budget) or max_new_tokens"
+            )
+        return _Request(ids, stops, self._settings(max_new_tokens, stops, temperature))
+
+    def _settings(
+        self, max_new_tokens: int, stops: tuple[str, ...], temperature: float
+    ) -> GenerationConfig:
+        tokenizer = self.backbone.tokenizer
+        own = self.backbone.model.generation_config
+        ends = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
+        ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
+        special = tokenizer.get_added_vocab()
+        ends |= {special[text] for text in stops if text in special}
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
+        sampling = {"temperature": temperature} if temperature else {}
+        return GenerationConfig(
+            max_new_tokens=max_new_tokens,
+            use_cache=True,
+            do_sample=temperature > 0,
+            num_beams=1,
+            num_return_sequences=1,
+            return_dict_in_generate=False,
+            eos_token_id=sorted(ends) or None,
+            pad_token_id=pad,
+            **sampling,
+        )
+
+    def _run(self, request: _Request, reader: _Reader) -> None:
+        with self.backbone.lock:
+            if reader.cancelled.is_set():
+                return
+            ids = torch.tensor([request.ids], device=self.backbone.device)
+            with _evaluating(self.backbone.model), _quiet():
+                self.backbone.model.generate(
+                    input_ids=ids,
+                    attention_mask=torch.ones_like(ids),
+                    generation_config=request.settings,
+                    stopping_criteria=StoppingCriteriaList([reader]),
+                )
+        reader.flush()
+
+    def _stream(self, request: _Request) -> Iterator[str]:
+        pieces: SimpleQueue[str | BaseException | None] = SimpleQueue()
+        reader = _Reader(self._decode, request, pieces.put)
+
+        def work() -> None:
+            try:
+                self._run(request, reader)
+            except BaseException as error:
+                pieces.put(error)
+            else:
+                pieces.put(None)
+
+        threading.Thread(target=work, name="s3-retriever-generate").start()
+        try:
+            while (piece := pieces.get()) is not None:
+                if isinstance(piece, BaseException):
+                    raise piece
+                yield piece
+        finally:
+            reader.cancelled.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    ids: list[int]
+    stops: tuple[str, ...]
+    settings: GenerationConfig
+
+
+class _Reader(StoppingCriteria):  # type: ignore[misc]
+    """Follows a generation token by token: keeps its text, hands it on, says when to stop.
+
+    Text is handed on only when nothing to come can change it: not the beginning of what may become
+    a stop string. Half a character at the end is left out until its other half has come.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[list[int]], str],
+        request: _Request,
+        emit: Callable[[str], None] = lambda piece: None,
+    ) -> None:
+        self.text = ""
+        self.cancelled = threading.Event()
+        self._decode = decode
+        self._prompt_tokens = len(request.ids)
+        self._stops = request.stops
+        self._emit = emit
+        self._sent = 0
+
+    def __call__(
+        self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any
+    ) -> torch.Tensor:
+        text = self._decode(input_ids[0, self._prompt_tokens :].tolist()).rstrip("\ufffd")
+        found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
+        self.text = text[: min(found, default=len(text))]
+        self._send(len(self.text) if found else self._settled())
+        done = bool(found) or self.cancelled.is_set()
+        return torch.full((input_ids.shape[0],), done, dtype=torch.bool, device=input_ids.device)
+
+    def flush(self) -> None:
+        """Hand on what was held back."""
+        self._send(len(self.text))
+
+    def _settled(self) -> int:
+        text = self.text
+        longest = max((len(stop) for stop in self._stops), default=1) - 1
+        for held in range(min(longest, len(text)), 0, -1):
+            if any(stop.startswith(text[-held:]) for stop in self._stops):
+                return len(text) - held
+        return len(text)
+
+    def _send(self, end: int) -> None:
+        if end > self._sent:
+            self._emit(self.text[self._sent : end])
+            self._sent = end
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence, in this thread, the library's remarks on how the model's own defaults combine."""
+    thread = threading.get_ident()
+    loggers = [logging.getLogger(f"transformers.generation.{m}") for m in _REMARKING]
+
+    def elsewhere(record: logging.LogRecord) -> bool:
+        return record.thread != thread or record.levelno > logging.WARNING
+
+    for logger in loggers:
+        logger.addFilter(elsewhere)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(elsewhere)
+
+
+def _plain_chat(turns: Sequence[Message]) -> str:
+    written = [
+        turn["content"]
+        if turn["role"] == "system"
+        else f"{turn['role'].capitalize()}: {turn['content']}"
+        for turn in turns
+    ]
+    return "\n\n".join([*written, "Assistant:"])
+
+
+def _without_system(turns: Sequence[Message]) -> list[Message]:
+    system, first, *rest = turns
+    return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *rest]
