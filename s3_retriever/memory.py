@@ -1,0 +1,85 @@
+"""How much accelerator memory a forward pass may take, and how many tokens that is."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import torch
+
+from s3_retriever.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_UNITS = {
+    "": 1,
+    "b": 1,
+    **{unit: 1000 ** (power + 1) for power, unit in enumerate(("kb", "mb", "gb", "tb"))},
+    **{unit: 1024 ** (power + 1) for power, unit in enumerate(("kib", "mib", "gib", "tib"))},
+}
+_HEADROOM = 0.9
+_MOST_TOKENS = 1 << 18
+
+
+def parse_memory(size: str | int) -> int:
+    """Read a size in memory such as ``"4GiB"``, ``"500 MB"`` or a number of bytes.
+
+    Args:
+        size: Units of 1000 (``kB``, ``MB``, ``GB``, ``TB``) or of 1024 (``KiB``, ``MiB``, ``GiB``,
+            ``TiB``), in any case; a bare number is in bytes.
+
+    Returns:
+        Bytes, at least 1.
+
+    Raises:
+        InputError: the size cannot be read, or is not positive.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", str(size).lower())
+    unit = _UNITS.get(match[2]) if match else None
+    number = int(float(match[1]) * unit) if match and unit else 0
+    if number < 1:
+        raise InputError(f'max_memory={size!r} is no size; write it like "4GiB" or "500MB"')
+    return number
+
+
+def fitting_tokens(
+    limit: int, row_tokens: int, forward: Callable[[int], None], device: torch.device
+) -> int:
+    """Measure what a forward pass takes and return how many tokens fit in a limit.
+
+    One row and then two are read; the difference is the price of a row, the rest is fixed.
+
+    Args:
+        limit: Bytes allowed above the weights, that is above what is allocated now.
+        row_tokens: Tokens in one row of the probe.
+        forward: Runs the pass to be measured with that many rows, keeping nothing.
+        device: The CUDA device that the pass runs on.
+
+    Returns:
+        Tokens of one batch, padding included.
+
+    Raises:
+        InputError: not even 16 tokens fit.
+    """
+    forward(1)  # warms up the libraries, whose workspaces stay allocated
+    first, second = (_peak(lambda rows=rows: forward(rows), device) for rows in (1, 2))
+    per_token = max((second - first) / row_tokens, 1.0)
+    fixed = max(first - per_token * row_tokens, 0.0)
+    tokens = int((limit * _HEADROOM - fixed) / per_token)
+    if tokens < 16:
+        need = int((fixed + 16 * per_token) / _HEADROOM) + 1
+        raise InputError(
+            f"max_memory of {limit:,} bytes holds fewer than 16 tokens of this model; "
+            f"allow at least {need:,} bytes"
+        )
+    return min(tokens, _MOST_TOKENS)
+
+
+def _peak(run: Callable[[], None], device: torch.device) -> int:
+    torch.cuda.synchronize(device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    run()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device) - before

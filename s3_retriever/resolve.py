@@ -1,0 +1,98 @@
+"""From what a person gives as model and bank to objects that belong together."""
+
+from __future__ import annotations
+
+import sys
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+from tqdm.auto import tqdm
+
+from s3_retriever.backbone import Backbone
+from s3_retriever.codec import Bank
+from s3_retriever.codec.calibrate import bank_for
+from s3_retriever.errors import InputError, ModelMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from s3_retriever.documents import Document
+
+
+def resolve_backbone(model: Any, tokenizer: Any, progress: bool = False) -> Backbone:
+    """Return the backbone for a model.
+
+    Args:
+        model: A `Backbone`, a transformers model, a name or path, or None for the embedded
+            default.
+        tokenizer: The model's fast tokenizer, with a transformers model and only then.
+        progress: Say on standard error when something takes long.
+
+    Raises:
+        InputError: a model without tokenizer or a tokenizer without model; also what `Backbone`
+            and `Backbone.load` raise.
+    """
+    if model is None or isinstance(model, str | PathLike | Backbone):
+        if tokenizer is not None:
+            raise InputError(
+                "tokenizer= goes with a loaded model; leave it out, or give both objects: "
+                "model=model, tokenizer=tokenizer"
+            )
+        if isinstance(model, Backbone):
+            return model
+        name = None if model is None else fspath(model)
+        return Backbone.load(name, progress=_say if progress else None)
+    if tokenizer is None:
+        raise InputError(
+            "a model object needs its tokenizer: give tokenizer=AutoTokenizer.from_pretrained(...)"
+        )
+    return Backbone(model, tokenizer)
+
+
+def resolve_bank(
+    bank: Any, backbone: Backbone, documents: Sequence[Document], progress: bool
+) -> Bank:
+    """Return the bank for a backbone.
+
+    Args:
+        bank: A `Bank`, the folder of one, or None for the one that ships for this model, the one
+            kept in the user's cache, or else a new one made from the documents.
+        backbone: The model.
+        documents: What a new bank is made from.
+        progress: Show a bar while one is made.
+
+    Raises:
+        ModelMismatchError: the bank was made for another model.
+        BankError: the folder holds no bank, or a damaged one.
+    """
+    if bank is None:
+        return bank_for(backbone, documents, progress)
+    if isinstance(bank, str | PathLike):
+        bank = Bank.load(bank)
+    if not isinstance(bank, Bank):
+        raise InputError(f"bank must be a Bank or a folder of one, not {type(bank).__name__}")
+    check_model(backbone, bank, "the bank")
+    return bank
+
+
+def check_model(backbone: Backbone, bank: Bank, what: str) -> None:
+    """Make sure that a bank was made for this model.
+
+    Raises:
+        ModelMismatchError: it was made for another.
+    """
+    try:
+        same = backbone.fingerprint(bank.calibration.taps) == bank.fingerprint
+    except InputError:  # the model has no such taps
+        same = False
+    if not same:
+        here = getattr(backbone.model, "name_or_path", "") or backbone.spec.architecture
+        raise ModelMismatchError(
+            f"{what} was made with the model {bank.model_name or 'unknown'!r} and does not fit "
+            f"{here!r}, whose weights or sizes differ; give the model it was made with "
+            "(model=..., tokenizer=...) or build anew with this one"
+        )
+
+
+def _say(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)

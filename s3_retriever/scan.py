@@ -1,0 +1,282 @@
+"""Streams documents through the model: chunks, batches, keys, codes, host memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from s3_retriever.chunks import Batch, Layout, Piece, Source, cut, layout_of, sources, take_batch
+from s3_retriever.config import ScanConfig
+from s3_retriever.errors import InputError
+from s3_retriever.memory import fitting_tokens, parse_memory
+from s3_retriever.report import ScanClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from s3_retriever.backbone import Backbone
+    from s3_retriever.codec import Bank
+    from s3_retriever.documents import Document
+
+_IN_FLIGHT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCodes:
+    """The sparse codes of one document.
+
+    Attributes:
+        latents: uint16[T, S]; latent ids, local to the SAE whose slots the columns are.
+        values: uint8[T, S]; quantised activations, 0 where a slot is empty.
+        starts: int32[T]; first character of each token in the document's ``str``.
+        ends: int32[T]; one past its last character.
+    """
+
+    latents: np.ndarray
+    values: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the four arrays."""
+        return sum(a.nbytes for a in (self.latents, self.values, self.starts, self.ends))
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A batch whose codes are on their way to the host."""
+
+    batch: Batch
+    codes: torch.Tensor  # uint8[tokens, 3 * slots]: latents as two bytes each, then values
+    landed: torch.cuda.Event | None
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return self.batch.pieces
+
+    def land(self) -> None:
+        """Wait for the copy and hand the codes to their sources."""
+        if self.landed is not None:
+            self.landed.synchronize()
+        codes = self.codes.numpy()
+        slots = codes.shape[1] // 3
+        latents = np.ascontiguousarray(codes[:, : 2 * slots]).view(np.uint16)
+        first = 0
+        for piece in self.pieces:
+            last = first + piece.stop - piece.start
+            piece.source.put(piece, latents[first:last], codes[first:last, 2 * slots :])
+            first = last
+
+
+class _Scanner:
+    """Runs batches and shrinks them when the accelerator's memory is short."""
+
+    def __init__(self, backbone: Backbone, bank: Bank, config: ScanConfig, clock: ScanClock):
+        self.backbone = backbone
+        self.bank = bank
+        self.taps = bank.calibration.taps
+        self.clock = clock
+        self.slots = sum(sae.k for sae in bank.saes)
+        limit = None if config.max_memory is None else parse_memory(config.max_memory)
+        if limit is not None and backbone.device.type == "cuda":
+            config = config.replace(batch_tokens=self._probe(limit, layout_of(backbone, config)))
+        self.layout: Layout = layout_of(backbone, config)
+        self.batch_tokens = config.batch_tokens
+
+    def _probe(self, limit: int, layout: Layout) -> int:
+        row = np.zeros((1, layout.width), dtype=np.int64)
+
+        def forward(rows: int) -> None:
+            keep = np.arange(rows * layout.width)
+            self._encode(Batch((), np.repeat(row, rows, axis=0), keep))
+
+        return fitting_tokens(limit, layout.width, forward, self.backbone.device)
+
+    def _encode(self, batch: Batch) -> torch.Tensor:
+        """One forward pass and one encoding: uint8[tokens, 3 * slots] on the device."""
+        with torch.inference_mode():
+            with self.clock.stage("forward"), self.backbone.tap(self.taps) as reader:
+                keys = reader.keys(self._send(batch.input_ids))
+                keys = keys.flatten(0, 1)[self._send(batch.keep)]
+            with self.clock.stage("encode"):
+                codes = self.bank.encode(keys)
+                latents = codes.latents.contiguous().view(torch.uint8)
+                return torch.cat((latents, codes.values), dim=1)
+
+    def _send(self, array: np.ndarray) -> torch.Tensor:
+        host = torch.from_numpy(array)
+        if self.backbone.device.type == "cuda":
+            host = host.pin_memory()
+        return host.to(self.backbone.device, non_blocking=True)
+
+    def launch(self, batch: Batch) -> _Flight:
+        """Read and encode a batch, and start the one copy of its codes to the host."""
+        codes = self._encode(batch)
+        self.clock.count(tokens=len(batch.keep), read_tokens=batch.input_ids.size, batches=1)
+        with self.clock.stage("transfer"):
+            if codes.device.type != "cuda":
+                return _Flight(batch, codes.cpu(), None)
+            host = torch.empty(codes.shape, dtype=codes.dtype, pin_memory=True)
+            host.copy_(codes, non_blocking=True)
+        landed = torch.cuda.Event()
+        landed.record()
+        return _Flight(batch, host, landed)
+
+    def try_launch(self, batch: Batch) -> _Flight | None:
+        """Launch a batch; where memory runs out, halve `batch_tokens` and return None.
+
+        Raises:
+            InputError: a single row does not fit either.
+        """
+        try:
+            return self.launch(batch)
+        except torch.OutOfMemoryError as error:
+            rows, width = batch.input_ids.shape
+            if rows == 1:
+                raise InputError(
+                    f"the accelerator's memory does not hold one chunk of {width} tokens; "
+                    f"set ScanConfig(chunk_tokens=...) below {self.layout.chunk}"
+                ) from error
+            self.batch_tokens = (rows // 2) * width
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return None
+
+    def run(self, pieces: deque[Piece]) -> Iterator[_Flight]:
+        """Launch all pieces of a window, longest first."""
+        while pieces:
+            batch = take_batch(pieces, self.layout, self.batch_tokens)
+            flight = self.try_launch(batch)
+            if flight is None:
+                pieces.extendleft(reversed(batch.pieces))
+            else:
+                yield flight
+
+
+class _Progress:
+    """A bar over characters that also tells tokens per second."""
+
+    def __init__(self, documents: Sequence[Document], shown: bool, clock: ScanClock) -> None:
+        total = sum(len(document.text) for document in documents)
+        self._clock = clock
+        self._bar: Any = tqdm(
+            total=total, desc="Scanning", unit="char", unit_scale=True, disable=not shown
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def landed(self, flight: _Flight) -> None:
+        """Move the bar past the characters of a batch."""
+        starts_ends = ((p.source.tokens, p.start, p.stop) for p in flight.pieces)
+        characters = sum(int(t.ends[stop - 1] - t.starts[start]) for t, start, stop in starts_ends)
+        if not self._bar.disable:
+            rate = f"{self._clock.report().tokens_per_second:,.0f} tokens/s"
+            self._bar.set_postfix_str(rate, refresh=False)
+            self._bar.update(characters)
+
+
+def scan(
+    backbone: Backbone,
+    bank: Bank,
+    documents: Sequence[Document],
+    config: ScanConfig | None = None,
+    progress: bool = False,
+    *,
+    clock: ScanClock | None = None,
+) -> Iterator[tuple[Document, TokenCodes]]:
+    """Read documents through the model and yield their codes, in input order.
+
+    Every chunk is read behind BOS (where the model has one), the preamble and, after a document's
+    first chunk, `overlap_tokens` of what comes before; the keys of all three are dropped. Rows
+    never hold more than one document, and padding stands on the right, where a causal model does
+    not see it: the codes of a document do not depend on its neighbours. What is on the
+    accelerator at any time is a few batches, however long the text; a bounded window of documents
+    is open on the host.
+
+    The lock of the backbone is held for one batch at a time, and the model is as it was found
+    between batches.
+
+    Args:
+        backbone: Source of keys.
+        bank: SAEs for this model.
+        documents: Texts; each is tokenised whole.
+        config: Sizes; a chunk that does not fit the model's positions or `batch_tokens` is made
+            smaller. `max_memory` has an effect on CUDA alone.
+        progress: Show a bar on standard error.
+        clock: Gathers a `ScanReport`; see `ScanClock.report`.
+
+    Yields:
+        Each document with its `TokenCodes`.
+
+    Raises:
+        InputError: a setting that leaves no room for text, or one chunk that does not fit the
+            accelerator's memory.
+    """
+    clock = clock or ScanClock(backbone.device)
+    scanner = _Scanner(backbone, bank, config or ScanConfig(), clock)
+    windows = sources(
+        backbone.text,
+        documents,
+        slots=scanner.slots,
+        batch_tokens=scanner.batch_tokens,
+        clock=clock,
+    )
+    unfinished: deque[Source] = deque()
+    with _Progress(documents, progress, clock) as bar:
+        for flight in _landed(scanner, windows, unfinished):
+            bar.landed(flight)
+            yield from _finished(unfinished)
+    yield from _finished(unfinished)
+
+
+def _landed(
+    scanner: _Scanner, windows: Iterator[list[Source]], unfinished: deque[Source]
+) -> Iterator[_Flight]:
+    """Keep a few batches in flight and yield each when its codes have landed."""
+    flights: deque[_Flight] = deque()
+    for window in windows:
+        unfinished.extend(window)
+        pieces = [piece for source in window for piece in cut(source, scanner.layout)]
+        pieces.sort(key=lambda piece: piece.context - piece.stop)
+        for flight in scanner.run(deque(pieces)):
+            flights.append(flight)
+            if len(flights) >= _IN_FLIGHT:
+                yield _land(flights.popleft(), scanner.clock)
+    while flights:
+        yield _land(flights.popleft(), scanner.clock)
+
+
+def _land(flight: _Flight, clock: ScanClock) -> _Flight:
+    flight.land()
+    clock.settle()
+    return flight
+
+
+def _finished(unfinished: deque[Source]) -> Iterator[tuple[Document, TokenCodes]]:
+    """Take from the front the sources whose codes are complete."""
+    while unfinished and not unfinished[0].missing:
+        source = unfinished.popleft()
+        tokens = source.tokens
+        yield (
+            source.document,
+            TokenCodes(source.latents, source.values, tokens.starts, tokens.ends),
+        )
