@@ -7,13 +7,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePath
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jinja2.exceptions import TemplateError
-from s3_retriever.errors import InputError
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
@@ -98,7 +100,7 @@ class TextGenerator:
         if not messages:
             raise InputError("a conversation needs at least one message")
         turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages]
-        if not self.backbone.tokenizer.chat_template:
+        if not self.has_chat_template:
             return _plain_chat(turns)
         try:
             return self._render(turns)
@@ -117,6 +119,17 @@ class TextGenerator:
     def context_window(self) -> int:
         """Most tokens, prompt and answer together, that the model can read."""
         return self.backbone.spec.max_positions
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the model was trained to converse, as far as its tokenizer knows."""
+        return bool(self.backbone.tokenizer.chat_template)
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model: the last part of where it was loaded from, or its architecture."""
+        name = getattr(self.backbone.model.config, "name_or_path", "")
+        return PurePath(name).name or self.backbone.spec.architecture
 
     def _render(self, turns: list[dict[str, str]]) -> str:
         rendered = self.backbone.tokenizer.apply_chat_template(

@@ -1,15 +1,15 @@
-"""Refusing a misspelt name with the nearest valid one."""
+"""Arguments of the adapters: a misspelt name is refused with the nearest valid one."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3_retriever.config import ScanConfig
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 def reject_unknown(given: Iterable[str], known: Iterable[str], owner: str) -> None:
@@ -29,9 +29,18 @@ def reject_unknown(given: Iterable[str], known: Iterable[str], owner: str) -> No
             raise InputError(f"{owner} has no argument {name!r}; {_hint(name, names)}")
 
 
+def scan_config(scan: ScanConfig | Mapping[str, Any] | None) -> ScanConfig:
+    """Return scan settings given as they are, as a mapping, or not at all.
+
+    Raises:
+        InputError: an unknown setting or an impossible value.
+    """
+    return scan if isinstance(scan, ScanConfig) else ScanConfig(**(scan or {}))
+
+
 def _hint(name: str, known: list[str]) -> str:
-    if "scan" in known and get_close_matches(name, ScanConfig.model_fields, n=1, cutoff=0.8):
-        near = get_close_matches(name, ScanConfig.model_fields, n=1)[0]
-        return f"did you mean scan={{{near!r}: ...}}?"
-    found = get_close_matches(name, known, n=1)
-    return f"did you mean {found[0]!r}?" if found else f"known: {', '.join(known)}"
+    setting = get_close_matches(name, ScanConfig.model_fields, n=1, cutoff=0.8)
+    if setting and "scan" in known:
+        return f"did you mean scan={{{setting[0]!r}: ...}}?"
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

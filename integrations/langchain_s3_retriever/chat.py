@@ -1,0 +1,146 @@
+"""The retriever's own model as a LangChain chat model."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict, Field
+from s3_retriever import background
+from s3_retriever.arguments import reject_unknown
+from s3_retriever.generate import TextGenerator  # noqa: TC002  # read by pydantic
+
+from langchain_s3_retriever._conversion import to_chat
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForLLMRun,
+        CallbackManagerForLLMRun,
+    )
+    from langchain_core.language_models.base import LangSmithParams
+    from langchain_core.messages import BaseMessage
+
+
+class EndogenousChat(BaseChatModel):
+    """Chat with the weights that read the documents; made by `EndogenousRetriever.as_llm`.
+
+    Messages go through the model's chat template. `max_new_tokens`, `temperature` and `stop` may
+    also be given when it is called.
+
+    Attributes:
+        generator: Generates with the retriever's own model.
+        max_new_tokens: Most tokens generated.
+        temperature: 0 for greedy decoding.
+        stop: Strings that end the answer, unless others are given when it is called.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    generator: TextGenerator = Field(exclude=True, repr=False)
+    max_new_tokens: int = Field(default=128, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    stop: list[str] | None = None
+
+    def __init__(self, **values: Any) -> None:
+        reject_unknown(values, type(self).model_fields, type(self).__name__)
+        super().__init__(**values)
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model."""
+        return self.generator.model_name
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return the model's own tokens of a text, special tokens left out."""
+        return [int(token) for token in self.generator.backbone.text.encode(text).ids]
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """Count the tokens of the prompt that these messages become; `tools` are not read."""
+        return self.generator.count(self.generator.chat_prompt(to_chat(messages)))
+
+    @property
+    def _llm_type(self) -> str:
+        return "s3-retriever"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model_name": self.model_name, **self._settings(None, {})}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        settings = self._settings(stop, {name: kwargs[name] for name in kwargs if name in _CALL})
+        params = super()._get_ls_params(stop=settings["stop"], **kwargs)
+        params["ls_provider"] = "s3-retriever"
+        params["ls_max_tokens"] = settings["max_new_tokens"]
+        params["ls_temperature"] = settings["temperature"]
+        return params
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        prompt = self.generator.chat_prompt(to_chat(messages))
+        text = self.generator.generate(prompt, **self._settings(stop, kwargs))
+        message = AIMessage(text, response_metadata={"model_name": self.model_name})
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await background.run(self._generate, messages, stop, None, **kwargs)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        for piece in self._pieces(messages, stop, kwargs):
+            chunk = self._chunk(piece)
+            if run_manager:
+                run_manager.on_llm_new_token(piece, chunk=chunk)
+            yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async for piece in background.iterate(partial(self._pieces, messages, stop, kwargs)):
+            chunk = self._chunk(piece)
+            if run_manager:
+                await run_manager.on_llm_new_token(piece, chunk=chunk)
+            yield chunk
+
+    def _pieces(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> Iterator[str]:
+        prompt = self.generator.chat_prompt(to_chat(messages))
+        return self.generator.stream(prompt, **self._settings(stop, kwargs))
+
+    def _chunk(self, piece: str) -> ChatGenerationChunk:
+        return ChatGenerationChunk(message=AIMessageChunk(content=piece))
+
+    def _settings(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+        reject_unknown(kwargs, _CALL, type(self).__name__)
+        own = {"max_new_tokens": self.max_new_tokens, "temperature": self.temperature}
+        return {**own, **kwargs, "stop": (self.stop if stop is None else stop) or []}
+
+
+_CALL = ("max_new_tokens", "temperature")

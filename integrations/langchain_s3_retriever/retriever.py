@@ -1,0 +1,331 @@
+"""The endogenous index as a LangChain retriever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict, Field
+from s3_retriever import background
+from s3_retriever.arguments import reject_unknown, scan_config
+from s3_retriever.config import SearchConfig
+from s3_retriever.engine import EndogenousIndex
+from s3_retriever.errors import InputError, S3Error
+from s3_retriever.filters import Filter  # noqa: TC002  # read by pydantic
+from s3_retriever.generate import TextGenerator
+
+from langchain_s3_retriever import _conversion
+from langchain_s3_retriever.chat import EndogenousChat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForRetrieverRun,
+        CallbackManagerForRetrieverRun,
+        Callbacks,
+    )
+    from langchain_core.documents import Document
+    from langchain_core.retrievers import LangSmithRetrieverParams
+    from langchain_core.runnables import RunnableConfig
+    from s3_retriever.codec import Bank
+    from s3_retriever.config import ScanConfig
+    from s3_retriever.results import SearchResult
+
+
+class EndogenousRetriever(BaseRetriever):
+    """Retrieves with the attention of the language model that is going to answer.
+
+    Make one with `from_documents`, `from_texts` or `load`. ``retriever.invoke(question)`` takes
+    `k`, `token_budget` and `filter` for that call. Returned documents satisfy
+    ``page_content == source_text[start_index:end_index]``, have the stable id ``source:start:end``
+    and carry the source's metadata with `start_index`, `end_index` and `source_id`.
+
+    Attributes:
+        index: The index searched; copies of the retriever share it.
+        k: Most documents returned; fewer where the corpus has fewer spans.
+        token_budget: Most tokens of the target model in all of them together; ``None`` for no
+            bound but `k`.
+        scoring: ``"attention"`` or ``"coactivation"``.
+        bm25: Fuse with BM25.
+        order: ``"score"`` (best first) or ``"document"`` (reading order).
+        include_scores: Put ``"score"`` and ``"score_parts"`` into the metadata. Off by default,
+            because metadata that depends on the question keeps MultiQueryRetriever and others from
+            seeing that two results are the same.
+        filter: Which source documents may be returned: a mapping or a function of the metadata
+            (see `s3_retriever.filters.matches`). One given at a call takes its place.
+
+    Raises:
+        InputError: an unknown argument, which is answered with the nearest valid one, or an
+            impossible value.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    index: EndogenousIndex = Field(exclude=True, repr=False)
+    k: int = 8
+    token_budget: int | None = None
+    scoring: Literal["attention", "coactivation"] = "attention"
+    bm25: bool = True
+    order: Literal["score", "document"] = "score"
+    include_scores: bool = False
+    filter: Filter | None = None
+
+    def __init__(self, **values: Any) -> None:
+        reject_unknown(values, type(self).model_fields, type(self).__name__)
+        index = values.get("index")
+        if not isinstance(index, EndogenousIndex):
+            raise InputError(
+                f"index must be an EndogenousIndex, not {type(index).__name__}; make a retriever "
+                "with from_documents, from_texts or load"
+            )
+        config = _search_config(values, index.config)
+        super().__init__(**{**values, **{name: getattr(config, name) for name in _SEARCH}})
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[Document],
+        *,
+        model: Any = None,
+        tokenizer: Any = None,
+        bank: Bank | str | Path | None = None,
+        scan: ScanConfig | Mapping[str, Any] | None = None,
+        progress: bool = True,
+        **settings: Any,
+    ) -> Self:
+        """Read documents through the model and keep an index of them.
+
+        Args:
+            documents: LangChain documents; one without an id gets a number. Do not split them:
+                spans are cut out of whole documents.
+            model: A loaded model of transformers, a name or path, or ``None`` for the default.
+            tokenizer: The model's fast tokenizer, where `model` is a loaded model.
+            bank: SAEs and calibration, or their folder; ``None`` finds or makes one for the model.
+            scan: How the text is read.
+            progress: Show a progress bar.
+            **settings: Attributes of the retriever, such as ``k=4`` or ``tags=[...]``.
+
+        Raises:
+            InputError: documents that cannot be indexed, or an unknown or impossible argument.
+            UnsupportedModelError: a model or tokenizer that cannot serve.
+        """
+        _check(cls, settings, {*_BUILD, "scan", "progress"})
+        search = _search_config(settings, SearchConfig())
+        index = EndogenousIndex.build(
+            _conversion.to_documents(documents),
+            model=model,
+            tokenizer=tokenizer,
+            bank=bank,
+            scan=scan_config(scan),
+            search=search,
+            progress=progress,
+        )
+        return cls(index=index, **settings)
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        metadatas: Iterable[Mapping[str, Any]] | None = None,
+        ids: Iterable[str] | None = None,
+        **arguments: Any,
+    ) -> Self:
+        """Read texts through the model; `arguments` are those of `from_documents`.
+
+        Args:
+            texts: Whole source texts.
+            metadatas: Metadata of each, if any.
+            ids: Id of each; numbers by default.
+            **arguments: See `from_documents`.
+        """
+        _check(cls, arguments, {*_BUILD, "scan", "progress", "metadatas", "ids"})
+        return cls.from_documents(_conversion.from_texts(texts, metadatas, ids), **arguments)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, model: Any = None, tokenizer: Any = None, **settings: Any
+    ) -> Self:
+        """Open a saved index with the model it was made with.
+
+        Args:
+            path: Folder written by `save`.
+            model: As in `from_documents`.
+            tokenizer: As in `from_documents`.
+            **settings: Attributes of the retriever; `k`, `token_budget`, `scoring`, `bm25` and
+                `order` are the saved index's own where not given.
+
+        Raises:
+            IndexFileError: the folder is missing or damaged.
+            ModelMismatchError: it was made with another model.
+        """
+        _check(cls, settings, {"model", "tokenizer"})
+        index = EndogenousIndex.load(path, model=model, tokenizer=tokenizer)
+        return cls(index=index, **settings)
+
+    def save(self, path: str | Path) -> None:
+        """Write the index, sources included, to a folder.
+
+        Raises:
+            IndexFileError: the folder cannot be written.
+        """
+        self.index.save(path)
+
+    def add_documents(self, documents: Iterable[Document]) -> list[str]:
+        """Read more documents and return their ids.
+
+        Raises:
+            InputError: an id that is already there, or a document that cannot be indexed; nothing
+                is added then.
+        """
+        return list(self.index.add(_conversion.to_documents(documents, self.index.documents)))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Take source documents out of the index.
+
+        Raises:
+            InputError: an id that is not there; nothing is deleted then.
+        """
+        self.index.delete(ids)
+
+    def as_llm(
+        self,
+        *,
+        max_new_tokens: int = 128,
+        temperature: float = 0.0,
+        stop: Sequence[str] | None = None,
+        **settings: Any,
+    ) -> EndogenousChat:
+        """Return a LangChain chat model over the same weights.
+
+        Args:
+            max_new_tokens: Most tokens generated.
+            temperature: 0 for greedy decoding.
+            stop: Strings that end an answer.
+            **settings: Any other field of a LangChain chat model, such as `callbacks` or `tags`.
+        """
+        return EndogenousChat(
+            generator=TextGenerator(self.index.backbone),
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            stop=None if stop is None else list(stop),
+            **settings,
+        )
+
+    def get_relevant_documents(
+        self,
+        query: str,
+        *,
+        callbacks: Callbacks = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        run_name: str | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """Search, under the name older LangChain had for `invoke`."""
+        return self.invoke(query, _config(callbacks, tags, metadata, run_name), **kwargs)
+
+    async def aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        callbacks: Callbacks = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        run_name: str | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """Search, under the name older LangChain had for `ainvoke`."""
+        return await self.ainvoke(query, _config(callbacks, tags, metadata, run_name), **kwargs)
+
+    def batch(
+        self,
+        inputs: list[str],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[list[Document]]:
+        """Search for several questions, which the model reads together."""
+        kwargs["found"] = self._read_together(inputs, **kwargs)
+        return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    async def abatch(
+        self,
+        inputs: list[str],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[list[Document]]:
+        """Search for several questions, which the model reads together, off the event loop."""
+        kwargs["found"] = await background.run(self._read_together, inputs, **kwargs)
+        return await super().abatch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        found: Mapping[str, SearchResult] | None = None,
+        **options: Any,
+    ) -> list[Document]:
+        result = (found or {}).get(query)
+        if result is None:
+            result = self.index.search(query, **self._options(**options))
+        return _conversion.from_spans(result.spans, include_scores=self.include_scores)
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
+    ) -> list[Document]:
+        return await background.run(
+            self._get_relevant_documents, query, run_manager=run_manager.get_sync(), **options
+        )
+
+    def _read_together(self, questions: Sequence[str], **options: Any) -> dict[str, SearchResult]:
+        """Search for all questions at once; where that fails, each fails for itself later."""
+        try:
+            results = self.index.search_many(list(questions), **self._options(**options))
+        except S3Error:
+            return {}
+        return {result.question: result for result in results}
+
+    def _options(self, **given: Any) -> dict[str, Any]:
+        reject_unknown(given, _CALL, f"{type(self).__name__}.invoke")
+        own = {name: getattr(self, name) for name in (*_SEARCH, "filter")}
+        return own | {name: value for name, value in given.items() if value is not None}
+
+    def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
+        params = super()._get_ls_params(**kwargs)
+        given = {name: kwargs[name] for name in ("k", "token_budget") if name in kwargs}
+        settings = {name: getattr(self, name) for name in _SEARCH} | given
+        params.update({f"s3_{name}": value for name, value in settings.items()})  # type: ignore[typeddict-item]
+        return params
+
+
+_SEARCH = ("k", "token_budget", "scoring", "bm25", "order")
+_CALL = ("k", "token_budget", "filter")
+_BUILD = ("model", "tokenizer", "bank")
+
+
+def _search_config(settings: Mapping[str, Any], base: SearchConfig) -> SearchConfig:
+    return base.replace(**{name: settings.get(name) for name in _SEARCH})
+
+
+def _check(cls: type[BaseRetriever], given: Iterable[str], arguments: set[str]) -> None:
+    reject_unknown(given, {*cls.model_fields, *arguments} - {"index"}, cls.__name__)
+
+
+def _config(
+    callbacks: Callbacks,
+    tags: list[str] | None,
+    metadata: dict[str, Any] | None,
+    run_name: str | None,
+) -> RunnableConfig:
+    config: RunnableConfig = {
+        "callbacks": callbacks,
+        "tags": tags or [],
+        "metadata": metadata or {},
+    }
+    return {**config, "run_name": run_name} if run_name else config

@@ -1,0 +1,224 @@
+"""The endogenous index as a LlamaIndex retriever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.query_engine import RetrieverQueryEngine
+from s3_retriever import background
+from s3_retriever.arguments import reject_unknown, scan_config
+from s3_retriever.config import SearchConfig
+from s3_retriever.engine import EndogenousIndex
+from s3_retriever.errors import InputError
+from s3_retriever.generate import TextGenerator
+
+from llama_index.retrievers.s3 import _conversion
+from llama_index.retrievers.s3.llm import EndogenousLLM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from llama_index.core.base.base_query_engine import BaseQueryEngine
+    from llama_index.core.llms import LLM
+    from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, QueryType
+    from llama_index.core.vector_stores import MetadataFilters
+    from s3_retriever.codec import Bank
+    from s3_retriever.config import ScanConfig
+    from s3_retriever.filters import Filter
+
+
+class EndogenousRetriever(BaseRetriever):
+    """Retrieves with the attention of the language model that is going to answer.
+
+    Make one with `from_documents` or `from_persist_dir`. Returned nodes satisfy
+    ``node.text == source_text[node.start_char_idx:node.end_char_idx]``, have the stable id
+    ``source:start:end``, name their source under ``NodeRelationship.SOURCE`` and carry its metadata
+    with `start_index`, `end_index` and `source_id`, which models are not shown. Every call returns
+    fresh nodes.
+
+    Args:
+        index: The index searched.
+        **settings: `similarity_top_k` (most nodes returned), `token_budget`, `scoring`, `bm25`
+            and `order`, the index's own where not given (see `s3_retriever.config.SearchConfig`);
+            `filters` (LlamaIndex ``MetadataFilters``, or a mapping or function as in
+            `s3_retriever.filters.matches`); `callback_manager`, `object_map`, `objects` and
+            `verbose` as in every LlamaIndex retriever.
+
+    Attributes:
+        index: The index searched.
+        filters: Which source documents may be returned.
+
+    Raises:
+        InputError: an unknown argument, which is answered with the nearest valid one, or an
+            impossible value.
+    """
+
+    def __init__(self, index: EndogenousIndex, **settings: Any) -> None:
+        reject_unknown(settings, _SETTINGS, type(self).__name__)
+        if not isinstance(index, EndogenousIndex):
+            raise InputError(
+                f"index must be an EndogenousIndex, not {type(index).__name__}; make a retriever "
+                "with from_documents or from_persist_dir"
+            )
+        self.index = index
+        self.filters: MetadataFilters | Filter | None = settings.get("filters")
+        self._search = _search_config(settings, index.config)
+        super().__init__(**{name: settings[name] for name in _FRAMEWORK if name in settings})
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[BaseNode],
+        *,
+        model: Any = None,
+        tokenizer: Any = None,
+        bank: Bank | str | Path | None = None,
+        scan: ScanConfig | Mapping[str, Any] | None = None,
+        progress: bool = True,
+        **settings: Any,
+    ) -> Self:
+        """Read documents through the model and keep an index of them.
+
+        Args:
+            documents: LlamaIndex documents or nodes. Do not split documents into nodes for this:
+                spans are cut out of whole documents.
+            model: A loaded model of transformers, a name or path, or ``None`` for the default.
+            tokenizer: The model's fast tokenizer, where `model` is a loaded model.
+            bank: SAEs and calibration, or their folder; ``None`` finds or makes one for the model.
+            scan: How the text is read.
+            progress: Show a progress bar.
+            **settings: Settings of the retriever, such as ``similarity_top_k=4``.
+
+        Raises:
+            InputError: documents that cannot be indexed, or an unknown or impossible argument.
+            UnsupportedModelError: a model or tokenizer that cannot serve.
+        """
+        build = ("model", "tokenizer", "bank", "scan", "progress")
+        reject_unknown(settings, (*_SETTINGS, *build), cls.__name__)
+        search = _search_config(settings, SearchConfig())
+        index = EndogenousIndex.build(
+            _conversion.to_documents(documents),
+            model=model,
+            tokenizer=tokenizer,
+            bank=bank,
+            scan=scan_config(scan),
+            search=search,
+            progress=progress,
+        )
+        return cls(index, **settings)
+
+    @classmethod
+    def from_persist_dir(
+        cls, persist_dir: str | Path, *, model: Any = None, tokenizer: Any = None, **settings: Any
+    ) -> Self:
+        """Open a persisted index with the model it was made with.
+
+        Args:
+            persist_dir: Folder written by `persist`.
+            model: As in `from_documents`.
+            tokenizer: As in `from_documents`.
+            **settings: Settings of the retriever.
+
+        Raises:
+            IndexFileError: the folder is missing or damaged.
+            ModelMismatchError: it was made with another model.
+        """
+        reject_unknown(settings, (*_SETTINGS, "model", "tokenizer"), cls.__name__)
+        return cls(EndogenousIndex.load(persist_dir, model=model, tokenizer=tokenizer), **settings)
+
+    def persist(self, persist_dir: str | Path) -> None:
+        """Write the index, sources included, to a folder.
+
+        Raises:
+            IndexFileError: the folder cannot be written.
+        """
+        self.index.save(persist_dir)
+
+    def add_documents(self, documents: Iterable[BaseNode]) -> list[str]:
+        """Read more documents and return their ids.
+
+        Raises:
+            InputError: an id that is already there, or a document that cannot be indexed; nothing
+                is added then.
+        """
+        return list(self.index.add(_conversion.to_documents(documents)))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Take source documents out of the index.
+
+        Raises:
+            InputError: an id that is not there; nothing is deleted then.
+        """
+        self.index.delete(ids)
+
+    def as_llm(
+        self,
+        *,
+        max_new_tokens: int = 128,
+        temperature: float = 0.0,
+        stop: Sequence[str] = (),
+        **settings: Any,
+    ) -> EndogenousLLM:
+        """Return a LlamaIndex LLM over the same weights.
+
+        Args:
+            max_new_tokens: Most tokens generated.
+            temperature: 0 for greedy decoding.
+            stop: Strings that end the text.
+            **settings: Any other field of a LlamaIndex LLM, such as `system_prompt`.
+        """
+        return EndogenousLLM(
+            TextGenerator(self.index.backbone),
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            stop=list(stop),
+            **settings,
+        )
+
+    def as_query_engine(self, llm: LLM | None = None, **kwargs: Any) -> BaseQueryEngine:
+        """Return a query engine that answers from what is retrieved.
+
+        Args:
+            llm: The model that answers; the retriever's own by default.
+            **kwargs: Arguments of LlamaIndex's ``RetrieverQueryEngine.from_args``, such as
+                `response_mode`, `streaming` or `node_postprocessors`.
+        """
+        return RetrieverQueryEngine.from_args(self, llm=llm or self.as_llm(), **kwargs)
+
+    def get_relevant_documents(self, query: QueryType) -> list[NodeWithScore]:
+        """Search, under the name LangChain users know."""
+        return self.retrieve(query)
+
+    async def aget_relevant_documents(self, query: QueryType) -> list[NodeWithScore]:
+        """Search off the event loop, under the name LangChain users know."""
+        return await self.aretrieve(query)
+
+    @property
+    def similarity_top_k(self) -> int:
+        """Most nodes returned; fewer where the corpus has fewer spans."""
+        return self._search.k
+
+    @similarity_top_k.setter
+    def similarity_top_k(self, value: int) -> None:
+        self._search = self._search.replace(k=value)
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        options = {name: getattr(self._search, name) for name in ("k", *_SEARCH)}
+        filter = _conversion.to_filter(self.filters)
+        result = self.index.search(query_bundle.query_str, filter=filter, **options)
+        return _conversion.from_spans(result.spans)
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return await background.run(self._retrieve, query_bundle)
+
+
+_SEARCH = ("token_budget", "scoring", "bm25", "order")
+_FRAMEWORK = ("callback_manager", "object_map", "objects", "verbose")
+_SETTINGS = ("similarity_top_k", *_SEARCH, "filters", *_FRAMEWORK)
+
+
+def _search_config(settings: Mapping[str, Any], base: SearchConfig) -> SearchConfig:
+    changes = {name: settings.get(name) for name in _SEARCH}
+    return base.replace(k=settings.get("similarity_top_k"), **changes)
