@@ -1,0 +1,298 @@
+"""A bank: the calibration and the sparse autoencoders of one model, from keys to codes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from s3_retriever.codec.calibration import ARRAYS
+from s3_retriever.codec.sae import WEIGHTS
+from s3_retriever.codec.topk import check_finite, encode_unchecked
+from s3_retriever.errors import InputError, ModelMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from s3_retriever.codec.calibration import Calibration
+    from s3_retriever.codec.sae import Sae
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """What is kept of the keys of R tokens.
+
+    Attributes:
+        latents: ``uint16[R, S]``; ids local to the SAE whose `Bank.slots` the columns are,
+            ascending within those.
+        values: ``uint8[R, S]``; see `Sae.dequantise`; 0 in a slot that is not used.
+        finite: ``bool[]``; false if a key was NaN or infinite. True on the CPU, where that raises
+            at once; on an accelerator it is left to the reader of the codes (`check_finite`), so
+            that encoding does not wait for the device.
+    """
+
+    latents: Tensor
+    values: Tensor
+    finite: Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Bank:
+    """Calibration and SAEs of one model.
+
+    Attributes:
+        calibration: Where the model is read, and the change of basis.
+        saes: One for each site; the sites are disjoint and cover the calibration's taps.
+        fingerprint: Fingerprint of the model, `Backbone.fingerprint(calibration.taps)`.
+        model_name: For people to read.
+        metadata: How it was trained; JSON-serialisable.
+
+    Raises:
+        InputError: sites that overlap, miss a tap or differ in size from the calibration.
+    """
+
+    calibration: Calibration
+    saes: tuple[Sae, ...]
+    fingerprint: str
+    model_name: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    _folded: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        read = [tap for sae in self.saes for tap in sae.taps]
+        if sorted(read) != sorted(self.calibration.taps):
+            raise InputError("bank: the sites of the SAEs must cover each calibrated tap once")
+        for sae in self.saes:
+            if sae.d_in != len(sae.taps) * self.calibration.head_dim:
+                raise InputError(
+                    f"bank: an SAE of {sae.d_in} inputs does not fit {len(sae.taps)} taps "
+                    f"of size {self.calibration.head_dim}"
+                )
+
+    @property
+    def width(self) -> int:
+        """S, the latents kept per token over all SAEs."""
+        return sum(sae.k for sae in self.saes)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all weights in memory."""
+        tensors = [getattr(self.calibration, name) for name in ARRAYS]
+        tensors += [getattr(sae, name) for sae in self.saes for name in WEIGHTS]
+        return sum(tensor.nbytes for tensor in tensors)
+
+    @functools.cached_property
+    def sites(self) -> tuple[tuple[int, ...], ...]:
+        """For every SAE, the numbers (in `calibration.taps`) of the taps it reads, in its order."""
+        order = self.calibration.taps
+        return tuple(tuple(order.index(tap) for tap in sae.taps) for sae in self.saes)
+
+    def slots(self, sae: int) -> slice:
+        """Return the columns of `Codes` that belong to the SAE of that number."""
+        start = sum(s.k for s in self.saes[:sae])
+        return slice(start, start + self.saes[sae].k)
+
+    def heads_of(self, sae: int) -> tuple[int, ...]:
+        """Return the numbers (in `calibration.heads`) of the heads that read a site."""
+        reads = self.calibration.reads
+        return tuple(h for h, tap in enumerate(reads) if tap in self.sites[sae])
+
+    def encode(self, keys: Tensor, dtype: torch.dtype | None = None) -> Codes:
+        """Encode raw keys.
+
+        Args:
+            keys: ``[R, N, d]`` at the calibration's taps, before rotary embedding, any float dtype.
+            dtype: Of the product with the encoder, whose sums are float32 in any case. None takes
+                the dtype of the keys on CUDA, and bfloat16 on a CPU that multiplies it natively.
+
+        Returns:
+            Codes on the device of the keys.
+
+        Raises:
+            InputError: keys that do not fit, or (on the CPU) NaN or infinity.
+        """
+        taps, d = len(self.calibration.taps), self.calibration.head_dim
+        if keys.ndim != 3 or tuple(keys.shape[1:]) != (taps, d):
+            raise InputError(f"keys are {list(keys.shape)}, want [rows, {taps}, {d}]")
+        dtype = dtype or _fast_dtype(keys)
+        parts = [self._encode_site(keys, j, dtype) for j in range(len(self.saes))]
+        latents, values, finite = zip(*parts, strict=True)
+        good = torch.stack(finite).all()
+        if not keys.is_cuda:
+            check_finite(good)
+        return Codes(torch.cat(latents, 1).to(torch.uint16), torch.cat(values, 1), good)
+
+    def query_weights(self, queries: Tensor) -> list[Tensor]:
+        """Return what each latent adds to the attention logits of each query.
+
+        ``w_f = W_dec[f] · y`` over the inputs of the head's tap, so that the sum of ``w_f · z_f``
+        over the latents of a token is the logit, up to a constant over all text (from `b_dec`).
+
+        Args:
+            queries: ``[n, H, d]`` of the calibration's heads, before rotary embedding.
+
+        Returns:
+            For each SAE, ``f32[n, H_j, n_latents_j]``, heads in the order of `heads_of`.
+        """
+        y = self.calibration.queries(queries)
+        reads, d = self.calibration.reads, self.calibration.head_dim
+        weights = []
+        for j, sae in enumerate(self.saes):
+            w_dec = sae.w_dec.to(y.device).view(sae.n_latents, -1, d)
+            per_head = [
+                y[:, h] @ w_dec[:, self.sites[j].index(reads[h])].T for h in self.heads_of(j)
+            ]
+            empty = y.new_zeros(len(y), 0, sae.n_latents)
+            weights.append(torch.stack(per_head, 1) if per_head else empty)
+        return weights
+
+    def encode_queries(self, queries: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Encode queries by the SAEs of the keys, for scoring by co-activation.
+
+        At each tap the queries of its heads, centred and in the whitened basis, are averaged with
+        the head weights.
+
+        Args:
+            queries: ``[n, H, d]`` of the calibration's heads, before rotary embedding.
+
+        Returns:
+            For each SAE, latents ``int32[n, k]`` and values ``f32[n, k]``.
+        """
+        calibration = self.calibration
+        y = calibration.queries(queries) / calibration.scaling
+        share = torch.zeros(len(calibration.taps), len(calibration.heads))
+        for h, tap in enumerate(calibration.reads):
+            share[tap, h] = calibration.head_weights[h]
+        share /= share.sum(1, keepdim=True).clamp_min(1e-12)
+        mean = torch.einsum("nhd,th->ntd", y, share.to(y.device))
+        pairs = zip(self.saes, self.sites, strict=True)
+        return [sae.to(y.device).encode(mean[:, list(site)].flatten(1)) for sae, site in pairs]
+
+    def check(self, fingerprint: str) -> None:
+        """Refuse a model other than the one the bank was made for.
+
+        Args:
+            fingerprint: `Backbone.fingerprint` of the model at hand, for this bank's taps.
+
+        Raises:
+            ModelMismatchError: it differs.
+        """
+        if fingerprint != self.fingerprint:
+            name = self.model_name or "another model"
+            raise ModelMismatchError(
+                f"the bank was made for {name} (fingerprint {self.fingerprint[:12]}), not for this "
+                f"model ({fingerprint[:12]}): load that model, or leave out `bank` to have one made"
+            )
+
+    def digest(self) -> str:
+        """Return the codec's fingerprint: a hex digest of all that decides codes and weights."""
+        return self._digest
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        calibration = self.calibration
+        sizes = {
+            "taps": [(tap.layer, tap.kv_head) for tap in calibration.taps],
+            "heads": [(head.layer, head.head) for head in calibration.heads],
+            "group": calibration.group,
+            "scaling": calibration.scaling,
+            "saes": [(sae.k, sae.scale, self.sites[j]) for j, sae in enumerate(self.saes)],
+        }
+        total = hashlib.sha256(json.dumps(sizes).encode())
+        tensors = [getattr(calibration, name) for name in ARRAYS]
+        tensors += [getattr(sae, name) for sae in self.saes for name in WEIGHTS]
+        for tensor in tensors:
+            total.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+        return total.hexdigest()
+
+    def save(self, folder: str | Path) -> None:
+        """Write the bank as a folder: see `s3_retriever.codec.store`.
+
+        Raises:
+            BankError: the folder cannot be written.
+        """
+        from s3_retriever.codec.store import save_bank
+
+        save_bank(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Bank:
+        """Open a bank and check every file of it.
+
+        Raises:
+            BankError: it is missing, damaged, of a newer format, or holds non-finite weights.
+        """
+        from s3_retriever.codec.store import load_bank
+
+        return load_bank(Path(folder))
+
+    def _encode_site(
+        self, keys: Tensor, j: int, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        sae, site = self.saes[j], list(self.sites[j])
+        weight, bias, centred_bias, mean = self._fold(j, keys.device, dtype)
+        x = keys if site == list(range(keys.shape[1])) else keys[:, site]
+        if keys.is_cuda and keys.dtype == dtype:
+            x = x.flatten(1)
+        else:  # before rounding to `dtype`, take off what would cost precision
+            x, bias = (x.flatten(1).float() - mean).to(dtype), centred_bias
+        latents, values, finite = encode_unchecked(x, weight, bias, sae.k)
+        return latents, sae.quantise(values), finite
+
+    def _fold(
+        self, j: int, device: torch.device, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Folded weight, bias for raw keys, bias for centred keys, and the mean key."""
+        place = (j, device, dtype)
+        if place not in self._folded:
+            calibration, sae = self.calibration, self.saes[j]
+            weight, bias = fold(calibration, sae, dtype)
+            mean = calibration.key_mean[list(self.sites[j])].flatten()
+            self._folded[place] = tuple(
+                tensor.to(device) for tensor in (weight, bias, sae.bias, mean)
+            )
+        folded: tuple[Tensor, Tensor, Tensor, Tensor] = self._folded[place]
+        return folded
+
+
+def fold(
+    calibration: Calibration, sae: Sae, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Fold centring, whitening and the decoder's bias into the encoder, so that it takes raw keys.
+
+    Args:
+        calibration: With all taps of the SAE.
+        sae: With m taps.
+        dtype: To which the weight is rounded. The bias is computed from the rounded weight, so
+            that the (large) mean key contributes no rounding error.
+
+    Returns:
+        ``w_enc[m·d, n_latents]`` in `dtype` and ``b_enc f32[n_latents]``, such that
+        ``keys @ w_enc + b_enc`` are the preactivations of the SAE, up to rounding.
+    """
+    d = calibration.head_dim
+    site = [calibration.taps.index(tap) for tap in sae.taps]
+    blocks = sae.w_enc.view(len(site), d, -1)
+    weight = torch.bmm(calibration.whiten[site], blocks).flatten(0, 1).to(dtype)
+    mean = calibration.key_mean[site].flatten()
+    return weight, sae.bias - mean @ weight.float()
+
+
+def _fast_dtype(keys: Tensor) -> torch.dtype:
+    if keys.is_cuda:
+        return keys.dtype
+    return torch.bfloat16 if keys.device.type == "cpu" and _cpu_has_bfloat16() else torch.float32
+
+
+@functools.cache
+def _cpu_has_bfloat16() -> bool:
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

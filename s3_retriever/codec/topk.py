@@ -1,0 +1,161 @@
+"""The encoder: the k largest latents of every row, ``TopK(ReLU(x @ w_enc + b_enc))``.
+
+One function, `encode_topk`, serves training and scanning. On CUDA it calls the fused Triton
+kernel; everywhere else the plain torch path below, which is also what the kernel is tested
+against.
+
+Ties go to the lower latent, so that results do not depend on the device, the block size or the
+sorting algorithm. To that end a value and its latent are packed into one integer, value bits above,
+inverted latent below: a non-negative float orders like its bits.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+
+import torch
+from torch import Tensor
+
+from s3_retriever.errors import InputError
+
+MAX_LATENTS = 65_536
+"""Latent ids are stored in 16 bits."""
+
+_BLOCK_BYTES = 32 * 2**20
+"""Bytes of preactivations held at once."""
+
+
+def encode_topk(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Encode rows to their k largest latents.
+
+    Args:
+        x: ``[R, d_in]``, float32, bfloat16 or float16; `R` may be 0.
+        w_enc: ``[d_in, n_latents]``; cast to the dtype of `x`.
+        b_enc: ``[n_latents]``.
+        k: Latents per row, ``1 <= k <= n_latents``.
+
+    Returns:
+        Latents ``int32[R, k]``, ascending within a row, and their values ``[R, k]`` in the dtype of
+        `x`, all at least 0. A row with fewer than k positive preactivations is filled up with the
+        lowest other latents at value 0.
+
+    Raises:
+        InputError: shapes that do not fit, or a preactivation that is NaN or infinite.
+    """
+    latents, values, finite = encode_unchecked(x, w_enc, b_enc, k)
+    check_finite(finite)
+    return latents, values
+
+
+def encode_unchecked(
+    x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Do as `encode_topk`, but leave the check of the values to the caller.
+
+    Returns:
+        Latents, values, and ``bool[]``: whether all preactivations that matter are finite. On an
+        accelerator nothing waits for the device.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    _check_shapes(x, w_enc, b_enc, k)
+    if x.is_cuda and _has_triton():
+        from s3_retriever.codec import triton_topk
+
+        if triton_topk.supports(x.shape[1], w_enc.shape[1], k):
+            return triton_topk.encode(x, w_enc, b_enc, k)
+    return _encode_torch(x, w_enc, b_enc, k)
+
+
+def check_finite(finite: Tensor) -> None:
+    """Raise if an encoder met NaN or infinity.
+
+    Raises:
+        InputError: `finite` is false.
+    """
+    if not bool(finite):
+        raise InputError(
+            "the encoder met NaN or infinity: look for non-finite keys (a float16 model overflows; "
+            "load it in bfloat16 or float32) or non-finite SAE weights (run the training again)"
+        )
+
+
+@functools.cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def _check_shapes(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> None:
+    if x.ndim != 2 or w_enc.ndim != 2 or x.shape[1] != w_enc.shape[0]:
+        raise InputError(
+            f"x {list(x.shape)} and w_enc {list(w_enc.shape)} do not fit: "
+            "want [rows, d_in] and [d_in, n_latents]"
+        )
+    n = w_enc.shape[1]
+    if b_enc.shape != (n,):
+        raise InputError(f"b_enc {list(b_enc.shape)} does not fit {n} latents: want [{n}]")
+    if not 1 <= k <= n or n > MAX_LATENTS:
+        raise InputError(f"k={k} of {n} latents: want 1 <= k <= n_latents <= {MAX_LATENTS}")
+    if x.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        raise InputError(f"x is {x.dtype}: cast it to float32, bfloat16 or float16")
+
+
+@torch.no_grad()
+def _encode_torch(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    rows, n = x.shape[0], w_enc.shape[1]
+    weight, bias = w_enc.to(x.dtype), b_enc.to(x.dtype)
+    latents = torch.empty(rows, k, dtype=torch.int32, device=x.device)
+    values = torch.empty(rows, k, dtype=x.dtype, device=x.device)
+    finite = torch.ones((), dtype=torch.bool, device=x.device)
+    step = max(1, _BLOCK_BYTES // (n * x.element_size()))
+    buffer = torch.empty(min(step, rows), n, dtype=x.dtype, device=x.device)
+    for start in range(0, rows, step):
+        block = slice(start, start + step)
+        z = buffer[: len(x[block])]
+        torch.addmm(bias, x[block], weight, out=z)
+        latents[block], values[block], good = _select(z, k)
+        finite &= good
+    return latents, values, finite
+
+
+def _select(z: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Pick the k largest of each row of preactivations ``[R, n]``, in two steps.
+
+    The k largest lie in the k groups of neighbours with the largest maxima, so only the maxima and
+    the members of those groups are ranked.
+    """
+    rows, n = z.shape
+    size = next(g for g in (16, 8, 4, 2, 1) if n % g == 0 and n // g >= k)
+    groups = z.view(rows, n // size, size)
+    maxima = groups.amax(2)
+    chosen = _top(maxima, torch.arange(n // size, device=z.device), k)[0]
+    members = groups.gather(1, chosen.unsqueeze(2).expand(-1, -1, size)).flatten(1)
+    ids = (chosen.unsqueeze(2) * size + torch.arange(size, device=z.device)).flatten(1)
+    latents, values = _top(members, ids, k)
+    order = latents.argsort(1)
+    return (
+        latents.gather(1, order).to(torch.int32),
+        values.gather(1, order),
+        torch.isfinite(maxima).all(),
+    )
+
+
+def _top(z: Tensor, ids: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Pick the k largest of ``relu(z)`` ``[R, m]``, ties by lower id ``[R, m]`` or ``[m]``.
+
+    Returns:
+        Ids ``int64[R, k]`` and values ``[R, k]``, in no order.
+    """
+    if z.dtype == torch.float32:
+        bits, wide, shift = torch.int32, torch.int64, 32
+    else:
+        bits, wide, shift = torch.int16, torch.int32, 16
+    positive = z.clamp_min(0) + 0  # the sum turns -0 into +0
+    low = (1 << 16) - 1
+    packed = positive.view(bits).to(wide).bitwise_left_shift_(shift)
+    packed += (low - ids).to(wide)
+    best = packed.topk(k, dim=1, sorted=False).values
+    values = (best >> shift).to(bits).view(z.dtype)
+    return low - (best & low).long(), values

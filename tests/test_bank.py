@@ -1,0 +1,274 @@
+"""Banks: raw keys to codes, queries to latent weights, and the folder on disk."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from s3_retriever.backbone.spec import Head, Tap
+from s3_retriever.codec import Bank, Calibration, Sae, fold, load_sae
+from s3_retriever.errors import BankError, InputError, ModelMismatchError
+from safetensors.torch import load_file, save_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+D, LATENTS, K = 16, 128, 8
+TAPS = (Tap(1, 0), Tap(2, 1), Tap(4, 0))
+HEADS = (Head(1, 0), Head(1, 2), Head(2, 4), Head(4, 1))
+SITES = ((TAPS[2], TAPS[0]), (TAPS[1],))
+
+
+def make_calibration(seed: int = 0) -> Calibration:
+    random = torch.Generator().manual_seed(seed)
+    basis = torch.randn(len(TAPS), D, D, generator=random)
+    whiten = basis @ basis.mT / D + torch.eye(D)
+    return Calibration(
+        taps=TAPS,
+        heads=HEADS,
+        group=3,
+        head_weights=torch.tensor([1.0, 0.5, 0.25, 2.0]),
+        key_mean=5 * torch.randn(len(TAPS), D, generator=random),
+        query_mean=torch.randn(len(HEADS), D, generator=random),
+        whiten=whiten,
+        unwhiten=torch.linalg.inv(whiten).mT.contiguous(),
+        scaling=0.25,
+        metadata={"texts": 3},
+    )
+
+
+def make_sae(taps: tuple[Tap, ...], seed: int) -> Sae:
+    random = torch.Generator().manual_seed(seed)
+    d_in = D * len(taps)
+    w_dec = torch.nn.functional.normalize(torch.randn(LATENTS, d_in, generator=random), dim=1)
+    return Sae(
+        taps=taps,
+        k=K,
+        w_enc=w_dec.T.contiguous(),
+        b_enc=0.1 * torch.randn(LATENTS, generator=random),
+        w_dec=w_dec.half().float(),
+        b_dec=0.1 * torch.randn(d_in, generator=random),
+        scale=2e-4,
+    )
+
+
+@pytest.fixture
+def bank() -> Bank:
+    saes = tuple(make_sae(taps, seed) for seed, taps in enumerate(SITES))
+    calibration = make_calibration()
+    return Bank(
+        calibration=calibration, saes=saes, fingerprint="f" * 64, model_name="m", metadata={"a": 1}
+    )
+
+
+@pytest.fixture
+def keys() -> torch.Tensor:
+    random = torch.Generator().manual_seed(9)
+    return make_calibration().key_mean + torch.randn(50, len(TAPS), D, generator=random)
+
+
+def test_encode_is_calibrate_then_encode(bank: Bank, keys: torch.Tensor) -> None:
+    codes = bank.encode(keys, dtype=torch.float32)
+    assert codes.latents.dtype == torch.uint16
+    assert codes.values.dtype == torch.uint8
+    x = bank.calibration.keys(keys)
+    for j, sae in enumerate(bank.saes):
+        site = torch.cat([x[:, TAPS.index(tap)] for tap in sae.taps], dim=1)
+        latents, values = sae.encode(site)
+        assert torch.equal(codes.latents[:, bank.slots(j)].int(), latents)
+        stored = codes.values[:, bank.slots(j)]
+        assert int((stored.int() - sae.quantise(values).int()).abs().max()) <= 1
+    assert codes.latents.shape == (50, bank.width) == (50, 2 * K)
+
+
+def test_bfloat16_product_keeps_nearly_all_latents(bank: Bank, keys: torch.Tensor) -> None:
+    exact = bank.encode(keys, dtype=torch.float32)
+    rounded = bank.encode(keys, dtype=torch.bfloat16)
+    same = (exact.latents[:, :, None].int() == rounded.latents[:, None, :].int()).any(2)
+    assert same.float().mean() > 0.97
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_folded_encoder_takes_raw_keys(bank: Bank, keys: torch.Tensor, dtype: torch.dtype) -> None:
+    sae = bank.saes[0]
+    weight, bias = fold(bank.calibration, sae, dtype)
+    site = [TAPS.index(tap) for tap in sae.taps]
+    got = keys[:, site].flatten(1) @ weight.float() + bias
+    x = bank.calibration.keys(keys)[:, site].flatten(1)
+    expected = (x - sae.b_dec) @ sae.w_enc + sae.b_enc
+    assert weight.dtype == dtype
+    torch.testing.assert_close(
+        got, expected, atol=0.06 if dtype == torch.bfloat16 else 1e-3, rtol=0
+    )
+
+
+def test_logits_from_codes_are_logits_of_the_reconstruction(bank: Bank, keys: torch.Tensor) -> None:
+    random = torch.Generator().manual_seed(3)
+    queries = torch.randn(4, len(HEADS), D, generator=random)
+    x = bank.calibration.keys(keys)
+    y = bank.calibration.queries(queries)
+    centred = queries - bank.calibration.query_mean
+    for h, tap in enumerate(bank.calibration.reads):
+        raw = (keys[:, tap] - bank.calibration.key_mean[tap]) @ centred[:, h].T
+        torch.testing.assert_close(x[:, tap] @ y[:, h].T, 0.25 * raw, atol=2e-4, rtol=2e-4)
+    for j, weights in enumerate(bank.query_weights(queries)):
+        sae, heads = bank.saes[j], bank.heads_of(j)
+        assert weights.shape == (4, len(heads), LATENTS)
+        site = torch.cat([x[:, TAPS.index(tap)] for tap in sae.taps], dim=1)
+        latents, values = sae.encode(site)
+        reconstructed = (sae.decode(latents, values) - sae.b_dec).view(len(keys), -1, D)
+        for i, h in enumerate(heads):
+            part = sae.taps.index(TAPS[bank.calibration.reads[h]])
+            expected = reconstructed[:, part] @ y[:, h].T
+            dense = torch.zeros(len(keys), LATENTS).scatter_(1, latents.long(), values)
+            torch.testing.assert_close(dense @ weights[:, i].T, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_heads_are_spread_over_the_sites(bank: Bank) -> None:
+    assert bank.sites == ((2, 0), (1,))
+    assert bank.heads_of(0) == (0, 1, 3)
+    assert bank.heads_of(1) == (2,)
+
+
+def test_queries_are_encoded_by_the_saes_of_the_keys(bank: Bank) -> None:
+    queries = bank.calibration.query_mean + torch.randn(5, len(HEADS), D)
+    coded = bank.encode_queries(queries)
+    y = bank.calibration.queries(queries) / bank.calibration.scaling
+    latents, values = bank.saes[1].encode(y[:, 2])
+    assert torch.equal(coded[1][0], latents)
+    torch.testing.assert_close(coded[1][1], values)
+    first = (y[:, 0] + 0.5 * y[:, 1]) / 1.5
+    latents, _ = bank.saes[0].encode(torch.cat([y[:, 3], first], dim=1))
+    assert torch.equal(coded[0][0], latents)
+
+
+def test_bad_keys_are_refused(bank: Bank, keys: torch.Tensor) -> None:
+    keys[3, 1, 2] = float("nan")
+    with pytest.raises(InputError, match="NaN or infinity"):
+        bank.encode(keys)
+    with pytest.raises(InputError, match=r"want \[rows, 3, 16\]"):
+        bank.encode(keys[:, :2])
+
+
+def test_no_rows(bank: Bank, keys: torch.Tensor) -> None:
+    assert bank.encode(keys[:0]).latents.shape == (0, bank.width)
+
+
+def test_save_and_load_change_nothing(bank: Bank, keys: torch.Tensor, tmp_path: Path) -> None:
+    bank.save(tmp_path / "bank")
+    loaded = Bank.load(tmp_path / "bank")
+    assert loaded.digest() == bank.digest()
+    assert (loaded.fingerprint, loaded.model_name) == (bank.fingerprint, bank.model_name)
+    assert loaded.metadata == {"a": 1}
+    assert loaded.calibration.metadata == {"texts": 3}
+    assert torch.equal(loaded.encode(keys).latents.int(), bank.encode(keys).latents.int())
+    stored = load_file(tmp_path / "bank" / "sae_0" / "sae_weights.safetensors")
+    assert stored["W_dec"].dtype == torch.float16  # lossless here
+    assert stored["b_dec"].dtype == torch.float32
+
+
+def test_digest_tells_banks_apart(bank: Bank) -> None:
+    other = Bank(
+        calibration=bank.calibration.replace(head_weights=torch.ones(len(HEADS))),
+        saes=bank.saes,
+        fingerprint=bank.fingerprint,
+    )
+    assert other.digest() != bank.digest()
+
+
+def test_another_model_is_refused(bank: Bank) -> None:
+    bank.check("f" * 64)
+    with pytest.raises(ModelMismatchError, match="was made for m"):
+        bank.check("0" * 64)
+
+
+def test_missing_and_damaged_files_are_named(bank: Bank, tmp_path: Path) -> None:
+    with pytest.raises(BankError, match=r"bank\.json"):
+        Bank.load(tmp_path)
+    bank.save(tmp_path)
+    weights = tmp_path / "sae_1" / "sae_weights.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-1] ^= 1
+    weights.write_bytes(damaged)
+    with pytest.raises(BankError, match=r"sae_1/sae_weights.safetensors is damaged"):
+        Bank.load(tmp_path)
+    weights.unlink()
+    with pytest.raises(BankError, match=r"cannot read .*sae_1"):
+        Bank.load(tmp_path)
+
+
+def test_nan_weights_and_newer_formats_are_refused(bank: Bank, tmp_path: Path) -> None:
+    sae = bank.saes[0]
+    sae.w_enc[0, 0] = float("nan")
+    bank.save(tmp_path)
+    with pytest.raises(BankError, match=r"sae_0.*W_enc holds NaN"):
+        Bank.load(tmp_path)
+    file = tmp_path / "bank.json"
+    description = json.loads(file.read_text())
+    file.write_text(json.dumps({**description, "version": 99}))
+    with pytest.raises(BankError, match="format 99"):
+        Bank.load(tmp_path)
+    file.write_text(json.dumps({"version": 1}))
+    with pytest.raises(BankError, match="does not describe a bank"):
+        Bank.load(tmp_path)
+
+
+def test_sites_must_cover_the_taps(bank: Bank) -> None:
+    with pytest.raises(InputError, match="cover each calibrated tap once"):
+        Bank(calibration=bank.calibration, saes=bank.saes[:1], fingerprint="")
+
+
+def test_calibration_refuses_a_head_without_tap(bank: Bank) -> None:
+    with pytest.raises(InputError, match=r"head 9.0 reads"):
+        bank.calibration.replace(heads=(Head(9, 0), *HEADS[1:]))
+    with pytest.raises(InputError, match="whiten is"):
+        bank.calibration.replace(whiten=torch.eye(D))
+    with pytest.raises(InputError, match="negative"):
+        bank.calibration.replace(head_weights=torch.tensor([1.0, 1.0, 1.0, -1.0]))
+
+
+def write_foreign(folder: Path, sae: Sae, **options: object) -> None:
+    """A folder as SAELens writes it, with the options of its training form."""
+    weights = {"W_enc": sae.w_enc, "b_enc": sae.b_enc, "W_dec": 3 * sae.w_dec, "b_dec": sae.b_dec}
+    config = {
+        "architecture": "topk",
+        "d_in": sae.d_in,
+        "d_sae": sae.n_latents,
+        "k": sae.k,
+        "dtype": "float32",
+        "apply_b_dec_to_input": False,
+        "normalize_activations": "none",
+        "rescale_acts_by_decoder_norm": True,
+        "metadata": {"hook_name": "blocks.1.attn.hook_k"},
+        **options,
+    }
+    save_file(weights, folder / "sae_weights.safetensors")
+    (folder / "cfg.json").write_text(json.dumps(config))
+
+
+def test_an_sae_made_with_saelens_opens(bank: Bank, tmp_path: Path) -> None:
+    ours = bank.saes[1]
+    write_foreign(tmp_path, ours)
+    with pytest.raises(BankError, match="give taps"):
+        load_sae(tmp_path)
+    sae = load_sae(tmp_path, taps=(TAPS[1],))
+    x = torch.randn(20, D)
+    latents, values = sae.encode(x)
+    norm = 3 * ours.w_dec.norm(dim=1)
+    dense = ((x @ ours.w_enc + ours.b_enc) * norm).relu()
+    top = dense.topk(K, dim=1)
+    assert torch.equal(latents.long(), top.indices.sort(dim=1).values)
+    z = torch.zeros_like(dense).scatter_(1, top.indices, top.values)
+    expected = (z / norm) @ (3 * ours.w_dec) + ours.b_dec
+    torch.testing.assert_close(sae.decode(latents, values), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_not_a_topk_sae_is_refused(bank: Bank, tmp_path: Path) -> None:
+    write_foreign(tmp_path, bank.saes[1], architecture="gated")
+    with pytest.raises(BankError, match="architecture 'topk'"):
+        load_sae(tmp_path, taps=(TAPS[1],))
+    write_foreign(tmp_path, bank.saes[1], normalize_activations="layer_norm")
+    with pytest.raises(BankError, match="layer_norm"):
+        load_sae(tmp_path, taps=(TAPS[1],))
