@@ -96,22 +96,33 @@ def _complete(folder: Path) -> bool:
 
 
 def _convert(path: Path, folder: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model, tokenizer = _read(path)
+    model.config.__dict__.pop("quantization_config", None)  # its weights no longer are
+    plain = AutoModelForCausalLM.from_config(model.config, dtype=torch.bfloat16)
+    plain.load_state_dict(model.state_dict())
+    plain.generation_config = model.generation_config
+    plain.save_pretrained(folder, max_shard_size="1TB")
+    tokenizer.save_pretrained(folder)
+
+
+def _read(path: Path) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place: dict[str, Any] = {
         "pretrained_model_name_or_path": str(path.parent),
         "gguf_file": path.name,
     }
-    with redirect_stderr(StringIO()):  # a progress bar that cannot be turned off
-        model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.bfloat16)
-        tokenizer = AutoTokenizer.from_pretrained(**place)
-    config = model.config
-    del config.quantization_config  # the weights no longer are
-    plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    plain.load_state_dict(model.state_dict())
-    plain.generation_config = model.generation_config
-    plain.save_pretrained(folder, max_shard_size="1TB")
-    tokenizer.save_pretrained(folder)
+    try:
+        with redirect_stderr(StringIO()):  # progress bars that cannot be turned off
+            model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.bfloat16)
+            return model, AutoTokenizer.from_pretrained(**place)
+    except Exception as error:  # a damaged file fails in any of many ways
+        raise InputError(
+            f"transformers cannot read {path} ({error}); fetch the file again, or give the "
+            "model's folder instead"
+        ) from error
 
 
 def _move(work: Path, target: Path) -> None:

@@ -31,10 +31,10 @@ def load_pretrained(
             tokenizer = AutoTokenizer.from_pretrained(source)
             model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype or best_dtype(device))
         except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = str(error).strip().splitlines()[0].rstrip(".")
             raise InputError(
-                f"cannot load a model from {source!r}: {reason} Give a local folder, a hub id, a "
-                ".gguf file, or nothing for the default model"
+                f"cannot load a model from {source!r}: {reason}; give a local folder, a hub id, "
+                "a .gguf file, or nothing for the default model"
             ) from error
     return model.to(device).eval(), tokenizer
 
