@@ -25,7 +25,7 @@ class TapReader:
     """Keys and queries of token ids, at the taps and heads it was opened for.
 
     Made by `Backbone.tap` and usable only inside that ``with`` block, by one thread. Results are
-    ordinary tensors of the model's dtype, on the device of `input_ids` embeddings, without
+    ordinary tensors of the model's dtype, on the device of the first place read, without
     gradient. Rows may be padded on the right without a mask, since attention is causal; the
     vectors at padding are meaningless.
     """
