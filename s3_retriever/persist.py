@@ -137,13 +137,20 @@ def _save_bank(folder: Path, bank: Bank) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
             work = Path(temporary) / name
-            bank.save(work)
+            _write_bank(bank, work)
             for place in (*work.rglob("*"), work):
                 _to_disk(place)
             shutil.rmtree(folder / name, ignore_errors=True)  # what is damaged is of no use
             work.rename(folder / name)
         sync_folder(folder)
     return name
+
+
+def _write_bank(bank: Bank, folder: Path) -> None:
+    try:
+        bank.save(folder)
+    except BankError as error:
+        raise error.__cause__ or error from None  # the disk's own words, for `saving` to explain
 
 
 def _to_disk(place: Path) -> None:

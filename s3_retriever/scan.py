@@ -11,6 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 from s3_retriever.chunks import Batch, Layout, Piece, Source, cut, layout_of, sources, take_batch
+from s3_retriever.codec import check_finite
 from s3_retriever.config import ScanConfig
 from s3_retriever.errors import InputError
 from s3_retriever.memory import fitting_tokens, parse_memory
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from s3_retriever.backbone import Backbone
-    from s3_retriever.codec import Bank
+    from s3_retriever.codec import Bank, Codes
     from s3_retriever.documents import Document
 
 _IN_FLIGHT = 3
@@ -57,7 +58,7 @@ class _Flight:
     """A batch whose codes are on their way to the host."""
 
     batch: Batch
-    codes: torch.Tensor  # uint8[tokens, 3 * slots]: latents as two bytes each, then values
+    codes: torch.Tensor  # uint8[...] on the host, as `_pack` has it
     landed: torch.cuda.Event | None
 
     @property
@@ -68,14 +69,28 @@ class _Flight:
         """Wait for the copy and hand the codes to their sources."""
         if self.landed is not None:
             self.landed.synchronize()
-        codes = self.codes.numpy()
-        slots = codes.shape[1] // 3
-        latents = np.ascontiguousarray(codes[:, : 2 * slots]).view(np.uint16)
+        latents, values = _unpack(self.codes, len(self.batch.keep))
         first = 0
         for piece in self.pieces:
             last = first + piece.stop - piece.start
-            piece.source.put(piece, latents[first:last], codes[first:last, 2 * slots :])
+            piece.source.put(piece, latents[first:last], values[first:last])
             first = last
+
+
+def _pack(codes: Codes) -> torch.Tensor:
+    """Lay codes end to end, so that one copy takes them all: latents, values, the finite flag."""
+    latents = codes.latents.contiguous().view(torch.uint8)
+    finite = codes.finite.to(torch.uint8)
+    return torch.cat((latents.flatten(), codes.values.flatten(), finite.reshape(1)))
+
+
+def _unpack(packed: torch.Tensor, tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    """Undo `_pack` on the host: uint16[tokens, slots] and uint8[tokens, slots]."""
+    check_finite(packed[-1])
+    codes = packed[:-1].numpy()
+    half = 2 * (len(codes) // 3)
+    latents, values = codes[:half].view(np.uint16), codes[half:]
+    return latents.reshape(tokens, -1), values.reshape(tokens, -1)
 
 
 class _Scanner:
@@ -86,7 +101,6 @@ class _Scanner:
         self.bank = bank
         self.taps = bank.calibration.taps
         self.clock = clock
-        self.slots = sum(sae.k for sae in bank.saes)
         limit = None if config.max_memory is None else parse_memory(config.max_memory)
         if limit is not None and backbone.device.type == "cuda":
             config = config.replace(batch_tokens=self._probe(limit, layout_of(backbone, config)))
@@ -103,15 +117,13 @@ class _Scanner:
         return fitting_tokens(limit, layout.width, forward, self.backbone.device)
 
     def _encode(self, batch: Batch) -> torch.Tensor:
-        """One forward pass and one encoding: uint8[tokens, 3 * slots] on the device."""
+        """One forward pass and one encoding: codes on the device, as `_pack` has them."""
         with torch.inference_mode():
             with self.clock.stage("forward"), self.backbone.tap(self.taps) as reader:
                 keys = reader.keys(self._send(batch.input_ids))
                 keys = keys.flatten(0, 1)[self._send(batch.keep)]
             with self.clock.stage("encode"):
-                codes = self.bank.encode(keys)
-                latents = codes.latents.contiguous().view(torch.uint8)
-                return torch.cat((latents, codes.values), dim=1)
+                return _pack(self.bank.encode(keys))
 
     def _send(self, array: np.ndarray) -> torch.Tensor:
         host = torch.from_numpy(array)
@@ -236,7 +248,7 @@ def scan(
     windows = sources(
         backbone.text,
         documents,
-        slots=scanner.slots,
+        slots=bank.width,
         batch_tokens=scanner.batch_tokens,
         clock=clock,
     )
