@@ -280,19 +280,15 @@ def test_no_messages_are_refused(tiny):
 
 
 async def test_iterating_off_the_loop_leaves_the_loop_free(tiny):
-    ticks = 0
+    async def collect():
+        return [piece async for piece in background.iterate(lambda: tiny.stream(PROMPT))]
 
-    async def tick():
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.001)
-
-    ticking = asyncio.create_task(tick())
-    pieces = [piece async for piece in background.iterate(lambda: tiny.stream(PROMPT))]
-    ticking.cancel()
-    assert "".join(pieces) == tiny.generate(PROMPT)
-    assert ticks > 5
+    with tiny.backbone.lock:
+        collecting = asyncio.create_task(collect())
+        while not generating():
+            await asyncio.sleep(0.01)
+        assert not collecting.done()
+    assert "".join(await collecting) == tiny.generate(PROMPT)
 
 
 async def test_an_async_consumer_that_goes_away_ends_the_generation(tiny):

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from s3_retriever.filters import Filter
     from s3_retriever.generate import Message
 
-_STYLE = {
+_STYLE = (
     "excluded_embed_metadata_keys",
     "excluded_llm_metadata_keys",
     "metadata_separator",
     "metadata_template",
     "text_template",
-}
+)
+_PLAIN = {name: getattr(TextNode(), name) for name in _STYLE}
 _STYLE_KEY = "_llama_index"
 _COMBINE: Mapping[FilterCondition, Callable[[Iterable[bool]], bool]] = {
     FilterCondition.AND: all,
@@ -64,7 +65,8 @@ def _to_document(node: BaseNode) -> Document:
     if not isinstance(node, BaseNode):
         kind = type(node).__name__
         raise InputError(f"not a LlamaIndex Document or node but a {kind}; use Document(text=...)")
-    style = node.model_dump(include=_STYLE, exclude_defaults=True)
+    style = {name: getattr(node, name, plain) for name, plain in _PLAIN.items()}
+    style = {name: value for name, value in style.items() if value != _PLAIN[name]}
     return Document(
         id=node.node_id,
         text=node.get_content(metadata_mode=MetadataMode.NONE),
