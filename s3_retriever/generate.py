@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jinja2.exceptions import TemplateError
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, StoppingCriteriaList
 
+from s3_retriever.decoding import Reader, evaluating, quiet
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 Message = Mapping[str, str]
 """One turn of a conversation: ``{"role": "system" | "user" | "assistant" | …, "content": str}``."""
-
-_REMARKING = ("utils", "configuration_utils")
 
 
 class TextGenerator:
@@ -61,7 +58,7 @@ class TextGenerator:
                 will not do.
         """
         request = self._request(prompt, max_new_tokens, stop, temperature)
-        reader = _Reader(self._decode, request)
+        reader = Reader(self._decode, len(request.ids), request.stops)
         self._run(request, reader)
         return reader.text
 
@@ -193,12 +190,12 @@ class TextGenerator:
             **sampling,
         )
 
-    def _run(self, request: _Request, reader: _Reader) -> None:
+    def _run(self, request: _Request, reader: Reader) -> None:
         with self.backbone.lock:
             if reader.cancelled.is_set():
                 return
             ids = torch.tensor([request.ids], device=self.backbone.device)
-            with _evaluating(self.backbone.model), _quiet():
+            with evaluating(self.backbone.model), quiet():
                 self.backbone.model.generate(
                     input_ids=ids,
                     attention_mask=torch.ones_like(ids),
@@ -209,7 +206,7 @@ class TextGenerator:
 
     def _stream(self, request: _Request) -> Iterator[str]:
         pieces: SimpleQueue[str | BaseException | None] = SimpleQueue()
-        reader = _Reader(self._decode, request, pieces.put)
+        reader = Reader(self._decode, len(request.ids), request.stops, pieces.put)
 
         def work() -> None:
             try:
@@ -234,84 +231,6 @@ class _Request:
     ids: list[int]
     stops: tuple[str, ...]
     settings: GenerationConfig
-
-
-class _Reader(StoppingCriteria):  # type: ignore[misc]
-    """Follows a generation token by token: keeps its text, hands it on, says when to stop.
-
-    Text is handed on only when nothing to come can change it: not the beginning of what may become
-    a stop string. Half a character at the end is left out until its other half has come.
-    """
-
-    def __init__(
-        self,
-        decode: Callable[[list[int]], str],
-        request: _Request,
-        emit: Callable[[str], None] = lambda piece: None,
-    ) -> None:
-        self.text = ""
-        self.cancelled = threading.Event()
-        self._decode = decode
-        self._prompt_tokens = len(request.ids)
-        self._stops = request.stops
-        self._emit = emit
-        self._sent = 0
-
-    def __call__(
-        self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any
-    ) -> torch.Tensor:
-        text = self._decode(input_ids[0, self._prompt_tokens :].tolist()).rstrip("\ufffd")
-        found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
-        self.text = text[: min(found, default=len(text))]
-        self._send(len(self.text) if found else self._settled())
-        done = bool(found) or self.cancelled.is_set()
-        return torch.full((input_ids.shape[0],), done, dtype=torch.bool, device=input_ids.device)
-
-    def flush(self) -> None:
-        """Hand on what was held back."""
-        self._send(len(self.text))
-
-    def _settled(self) -> int:
-        text = self.text
-        longest = max((len(stop) for stop in self._stops), default=1) - 1
-        for held in range(min(longest, len(text)), 0, -1):
-            if any(stop.startswith(text[-held:]) for stop in self._stops):
-                return len(text) - held
-        return len(text)
-
-    def _send(self, end: int) -> None:
-        if end > self._sent:
-            self._emit(self.text[self._sent : end])
-            self._sent = end
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence, in this thread, the library's remarks on how the model's own defaults combine."""
-    thread = threading.get_ident()
-    loggers = [logging.getLogger(f"transformers.generation.{m}") for m in _REMARKING]
-
-    def elsewhere(record: logging.LogRecord) -> bool:
-        return record.thread != thread or record.levelno > logging.WARNING
-
-    for logger in loggers:
-        logger.addFilter(elsewhere)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(elsewhere)
 
 
 def _plain_chat(turns: Sequence[Message]) -> str:

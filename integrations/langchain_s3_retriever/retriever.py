@@ -224,7 +224,9 @@ class EndogenousRetriever(BaseRetriever):
         **kwargs: Any,
     ) -> list[Document]:
         """Search, under the name older LangChain had for `invoke`."""
-        return self.invoke(query, _config(callbacks, tags, metadata, run_name), **kwargs)
+        return self.invoke(
+            query, _conversion.run_config(callbacks, tags, metadata, run_name), **kwargs
+        )
 
     async def aget_relevant_documents(
         self,
@@ -237,7 +239,9 @@ class EndogenousRetriever(BaseRetriever):
         **kwargs: Any,
     ) -> list[Document]:
         """Search, under the name older LangChain had for `ainvoke`."""
-        return await self.ainvoke(query, _config(callbacks, tags, metadata, run_name), **kwargs)
+        return await self.ainvoke(
+            query, _conversion.run_config(callbacks, tags, metadata, run_name), **kwargs
+        )
 
     def batch(
         self,
@@ -315,17 +319,3 @@ def _search_config(settings: Mapping[str, Any], base: SearchConfig) -> SearchCon
 
 def _check(cls: type[BaseRetriever], given: Iterable[str], arguments: set[str]) -> None:
     reject_unknown(given, {*cls.model_fields, *arguments} - {"index"}, cls.__name__)
-
-
-def _config(
-    callbacks: Callbacks,
-    tags: list[str] | None,
-    metadata: dict[str, Any] | None,
-    run_name: str | None,
-) -> RunnableConfig:
-    config: RunnableConfig = {
-        "callbacks": callbacks,
-        "tags": tags or [],
-        "metadata": metadata or {},
-    }
-    return {**config, "run_name": run_name} if run_name else config
