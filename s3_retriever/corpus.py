@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
-from s3_retriever.filters import matches
+from s3_retriever.filters import Filter, matches
 from s3_retriever.search import Searcher
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from s3_retriever.codec import Bank
     from s3_retriever.scan import TokenCodes
 
-Filter = Mapping[str, Any] | Callable[[Mapping[str, Any]], bool]
 _NAMED = 5
 
 
@@ -92,7 +91,7 @@ def as_documents(items: Iterable[Document | str], taken: Collection[str] = ()) -
         InputError: something that is neither, an id that is taken or comes twice, or a text that
             is no valid Unicode.
     """
-    if isinstance(items, str | bytes | Document | Mapping):
+    if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
         kind = type(items).__name__
         raise InputError(f"documents must be a list of Document or str, not one {kind}; wrap it")
     items = list(items)

@@ -63,7 +63,7 @@ def fitting_tokens(
         InputError: not even 16 tokens fit.
     """
     forward(1)  # warms up the libraries, whose workspaces stay allocated
-    first, second = (_peak(lambda rows=rows: forward(rows), device) for rows in (1, 2))
+    first, second = _peak(forward, 1, device), _peak(forward, 2, device)
     per_token = max((second - first) / row_tokens, 1.0)
     fixed = max(first - per_token * row_tokens, 0.0)
     tokens = int((limit * _HEADROOM - fixed) / per_token)
@@ -76,10 +76,10 @@ def fitting_tokens(
     return min(tokens, _MOST_TOKENS)
 
 
-def _peak(run: Callable[[], None], device: torch.device) -> int:
+def _peak(forward: Callable[[int], None], rows: int, device: torch.device) -> int:
     torch.cuda.synchronize(device)
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
-    run()
+    forward(rows)
     torch.cuda.synchronize(device)
     return torch.cuda.max_memory_allocated(device) - before

@@ -59,6 +59,12 @@ class ScanReport:
         )
 
 
+def cuda_event(timing: bool = False) -> Any:
+    """Make an event of the current CUDA stream, with a time stamp or without."""
+    make: Any = torch.cuda.Event
+    return make(enable_timing=timing)
+
+
 class ScanClock:
     """Gathers a `ScanReport` while a scan runs, without making the device wait.
 
@@ -95,7 +101,7 @@ class ScanClock:
             with self.host_stage(name):
                 yield
             return
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin, end = cuda_event(timing=True), cuda_event(timing=True)
         begin.record()
         yield
         end.record()

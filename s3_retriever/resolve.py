@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
@@ -68,7 +69,7 @@ def resolve_bank(
     if bank is None:
         return bank_for(backbone, documents, progress)
     if isinstance(bank, str | PathLike):
-        bank = Bank.load(bank)
+        bank = Bank.load(Path(bank))
     if not isinstance(bank, Bank):
         raise InputError(f"bank must be a Bank or a folder of one, not {type(bank).__name__}")
     check_model(backbone, bank, "the bank")

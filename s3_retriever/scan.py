@@ -15,7 +15,7 @@ from s3_retriever.codec import check_finite
 from s3_retriever.config import ScanConfig
 from s3_retriever.errors import InputError
 from s3_retriever.memory import fitting_tokens, parse_memory
-from s3_retriever.report import ScanClock
+from s3_retriever.report import ScanClock, cuda_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ class _Flight:
 
     batch: Batch
     codes: torch.Tensor  # uint8[...] on the host, as `_pack` has it
-    landed: torch.cuda.Event | None
+    landed: Any  # the CUDA event after the copy, or None
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -140,7 +140,7 @@ class _Scanner:
                 return _Flight(batch, codes.cpu(), None)
             host = torch.empty(codes.shape, dtype=codes.dtype, pin_memory=True)
             host.copy_(codes, non_blocking=True)
-        landed = torch.cuda.Event()
+        landed = cuda_event()
         landed.record()
         return _Flight(batch, host, landed)
 
