@@ -13,7 +13,7 @@ import numpy as np
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from s3_retriever.backbone import Backbone, TextTokenizer, TokenizedText
     from s3_retriever.config import ScanConfig
@@ -156,7 +156,7 @@ def sources(
     slots: int,
     batch_tokens: int,
     clock: ScanClock,
-) -> Iterator[list[Source]]:
+) -> Generator[list[Source], None, None]:
     """Tokenise documents in windows of some sixteen batches, in a thread, two windows ahead.
 
     A window bounds how many documents are open at a time, however many there are; inside it
@@ -177,12 +177,15 @@ def sources(
             ]
 
     waiting = _windows(documents, _WINDOW_BATCHES * _CHARACTERS_PER_TOKEN * batch_tokens)
-    with ThreadPoolExecutor(1, thread_name_prefix="s3-tokenise") as pool:
+    pool = ThreadPoolExecutor(1, thread_name_prefix="s3-tokenise")
+    try:
         ahead = deque(pool.submit(tokenise, window) for window in islice(waiting, 2))
         while ahead:
             ready = ahead.popleft().result()
             ahead.extend(pool.submit(tokenise, window) for window in islice(waiting, 1))
             yield ready
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _windows(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -112,7 +113,8 @@ class _Scanner:
 
         def forward(rows: int) -> None:
             keep = np.arange(rows * layout.width)
-            self._encode(Batch((), np.repeat(row, rows, axis=0), keep))
+            with self._current_device():
+                self._encode(Batch((), np.repeat(row, rows, axis=0), keep))
 
         return fitting_tokens(limit, layout.width, forward, self.backbone.device)
 
@@ -125,6 +127,11 @@ class _Scanner:
             with self.clock.stage("encode"):
                 return _pack(self.bank.encode(keys))
 
+    def _current_device(self) -> AbstractContextManager[Any]:
+        """Make the model's device the current one, whose stream events are recorded in."""
+        device = self.backbone.device
+        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
     def _send(self, array: np.ndarray) -> torch.Tensor:
         host = torch.from_numpy(array)
         if self.backbone.device.type == "cuda":
@@ -133,6 +140,10 @@ class _Scanner:
 
     def launch(self, batch: Batch) -> _Flight:
         """Read and encode a batch, and start the one copy of its codes to the host."""
+        with self._current_device():
+            return self._launch(batch)
+
+    def _launch(self, batch: Batch) -> _Flight:
         codes = self._encode(batch)
         self.clock.count(tokens=len(batch.keep), read_tokens=batch.input_ids.size, batches=1)
         with self.clock.stage("transfer"):
@@ -253,7 +264,7 @@ def scan(
         clock=clock,
     )
     unfinished: deque[Source] = deque()
-    with _Progress(documents, progress, clock) as bar:
+    with closing(windows), _Progress(documents, progress, clock) as bar:
         for flight in _landed(scanner, windows, unfinished):
             bar.landed(flight)
             yield from _finished(unfinished)
