@@ -2,17 +2,22 @@
 
 from s3_retriever.codec.bank import Bank, Codes, fold
 from s3_retriever.codec.calibration import Calibration
-from s3_retriever.codec.sae import Sae
+from s3_retriever.codec.sae import Sae, fit_scale
 from s3_retriever.codec.store import load_sae
 from s3_retriever.codec.topk import check_finite, encode_topk
+from s3_retriever.codec.train import TrainConfig, TrainReport, train_sae
 
 __all__ = [
     "Bank",
     "Calibration",
     "Codes",
     "Sae",
+    "TrainConfig",
+    "TrainReport",
     "check_finite",
     "encode_topk",
+    "fit_scale",
     "fold",
     "load_sae",
+    "train_sae",
 ]

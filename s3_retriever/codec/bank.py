@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from s3_retriever.codec.calibration import ARRAYS
 from s3_retriever.codec.sae import WEIGHTS
-from s3_retriever.codec.topk import check_finite, encode_unchecked
+from s3_retriever.codec.topk import check_finite, encode_unchecked, fast_dtype
 from s3_retriever.errors import InputError, ModelMismatchError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Bank:
         tensors += [getattr(sae, name) for sae in self.saes for name in WEIGHTS]
         return sum(tensor.nbytes for tensor in tensors)
 
-    @functools.cached_property
+    @cached_property
     def sites(self) -> tuple[tuple[int, ...], ...]:
         """For every SAE, the numbers (in `calibration.taps`) of the taps it reads, in its order."""
         order = self.calibration.taps
@@ -120,7 +120,7 @@ class Bank:
         taps, d = len(self.calibration.taps), self.calibration.head_dim
         if keys.ndim != 3 or tuple(keys.shape[1:]) != (taps, d):
             raise InputError(f"keys are {list(keys.shape)}, want [rows, {taps}, {d}]")
-        dtype = dtype or _fast_dtype(keys)
+        dtype = dtype or fast_dtype(keys)
         parts = [self._encode_site(keys, j, dtype) for j in range(len(self.saes))]
         latents, values, finite = zip(*parts, strict=True)
         good = torch.stack(finite).all()
@@ -194,7 +194,7 @@ class Bank:
         """Return the codec's fingerprint: a hex digest of all that decides codes and weights."""
         return self._digest
 
-    @functools.cached_property
+    @cached_property
     def _digest(self) -> str:
         calibration = self.calibration
         sizes = {
@@ -282,17 +282,3 @@ def fold(
     weight = torch.bmm(calibration.whiten[site], blocks).flatten(0, 1).to(dtype)
     mean = calibration.key_mean[site].flatten()
     return weight, sae.bias - mean @ weight.float()
-
-
-def _fast_dtype(keys: Tensor) -> torch.dtype:
-    if keys.is_cuda:
-        return keys.dtype
-    return torch.bfloat16 if keys.device.type == "cpu" and _cpu_has_bfloat16() else torch.float32
-
-
-@functools.cache
-def _cpu_has_bfloat16() -> bool:
-    if not hasattr(torch.cpu, "get_capabilities"):
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

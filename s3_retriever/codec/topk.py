@@ -82,6 +82,25 @@ def check_finite(finite: Tensor) -> None:
         )
 
 
+def fast_dtype(x: Tensor) -> torch.dtype:
+    """Return the type in which rows like `x` are best encoded where they are.
+
+    That is bfloat16 on a CPU that multiplies it natively, about twice as fast as float32; on CUDA
+    it is the type of `x`; float32 elsewhere.
+    """
+    if x.is_cuda:
+        return x.dtype
+    return torch.bfloat16 if x.device.type == "cpu" and _cpu_has_bfloat16() else torch.float32
+
+
+@functools.cache
+def _cpu_has_bfloat16() -> bool:
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 @functools.cache
 def _has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
