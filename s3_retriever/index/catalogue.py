@@ -14,8 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import closing, contextmanager, suppress
-from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from s3_retriever.errors import FormatVersionError, IndexFileError
 from s3_retriever.index import files
@@ -58,8 +58,7 @@ _INSERT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One document, as the catalogue knows it.
 
     Attributes:
@@ -254,9 +253,9 @@ def _rows(contents: Contents, new_texts: Mapping[str, str]) -> dict[str, Iterabl
     header = contents.header.items()
     return {
         "header": [(name, json.dumps(value, ensure_ascii=False)) for name, value in header],
-        "segments": [astuple(segment) for segment in contents.segments.values()],
+        "segments": contents.segments.values(),
         "texts": ((digest, text.encode()) for digest, text in new_texts.items()),
-        "documents": (astuple(entry) for entry in contents.entries),
+        "documents": contents.entries,
     }
 
 

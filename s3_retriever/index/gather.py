@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,8 @@ SMALL_BYTES = 2**20
 
 MANY_SMALL = 64
 """More small segments than this are merged."""
+
+_NO_JSON = (TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def gather(
             place = (known.segment, known.first_row)
         else:
             place = writer.add(arrays)
-        entries[entry.id] = replace(entry, segment=place[0], first_row=place[1])
+        entries[entry.id] = entry._replace(segment=place[0], first_row=place[1])
     _move_worn(folder, segments, entries, writer)
     writer.flush()
     segments.update({segment.name: segment for segment in writer.written})
@@ -173,17 +175,31 @@ def checked_json(values: Mapping[str, Any], what: str) -> str:
     Raises:
         InputError: a key is not a string, or a value cannot be JSON.
     """
-    for key, value in values.items():
+    for key in values:
         if not isinstance(key, str):
             raise InputError(f"{what} has the key {key!r}; keys must be str")
+    try:
+        return _json(dict(values))
+    except _NO_JSON as error:
+        raise InputError(
+            f"{what}: the value of {_culprit(values)!r} cannot be stored as JSON ({error}); use "
+            "str, numbers, bool, None, lists and dicts of these"
+        ) from error
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    text.encode()
+    return text
+
+
+def _culprit(values: Mapping[str, Any]) -> str:
+    for key, value in values.items():
         try:
-            json.dumps({key: value}, ensure_ascii=False).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(
-                f"{what}: the value of {key!r} cannot be stored as JSON ({error}); use str, "
-                "numbers, bool, None, lists and dicts of these"
-            ) from error
-    return json.dumps(dict(values), ensure_ascii=False)
+            _json({key: value})
+        except _NO_JSON:
+            return key
+    return ", ".join(values)
 
 
 def _move_worn(
@@ -204,7 +220,7 @@ def _move_worn(
         if array_digest(arrays) != entry.arrays:
             raise damaged(folder, f"the arrays of document {entry.id!r} are not what was written")
         segment, first_row = writer.add(arrays)
-        entries[entry.id] = replace(entry, segment=segment, first_row=first_row)
+        entries[entry.id] = entry._replace(segment=segment, first_row=first_row)
 
 
 def _worn(used: list[Segment], live: Mapping[str, int]) -> list[Segment]:

@@ -12,8 +12,7 @@ import json
 import re
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from safetensors.numpy import save
@@ -52,8 +51,7 @@ _TEMPORARY = ".safetensors.tmp"
 _OURS = re.compile(r"[0-9a-f]{32}\.safetensors(\.tmp)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """One file of arrays, as the catalogue knows it.
 
     Attributes:
