@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 
 from s3_retriever.backbone import Backbone
 from s3_retriever.codec import Bank
-from s3_retriever.codec.calibrate import bank_for
 from s3_retriever.errors import InputError, ModelMismatchError
+from s3_retriever.fitting import bank_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,176 @@
+"""Banks: the one that ships, those kept in the user's cache, and new ones."""
+
+from __future__ import annotations
+
+import random
+from importlib import resources
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import TYPE_CHECKING
+
+import torch
+
+from s3_retriever.backbone import Tap, cache_folder
+from s3_retriever.codec import Bank, Calibration, TrainConfig, train_sae
+from s3_retriever.config import ScanConfig
+from s3_retriever.documents import Document
+from s3_retriever.errors import BankError, InputError
+from s3_retriever.fitting.calibrate import calibrate
+from s3_retriever.fitting.keys import key_blocks
+from s3_retriever.fitting.questions import builtin_sets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from s3_retriever.backbone import Backbone
+
+AUTOMATIC_TOKENS = 150_000
+"""Tokens that a bank made without asking is trained on."""
+
+AUTOMATIC_TRAINING = TrainConfig(n_latents=4096, k=40, steps=600, batch_rows=2048)
+"""How a bank made without asking is trained."""
+
+_CHARACTERS_PER_TOKEN = 4
+_PIECE = 8000
+
+
+def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) -> Bank:
+    """Return the bank for a model: shipped, cached, or made now and kept in the cache.
+
+    Args:
+        backbone: The model.
+        documents: What a new bank is trained on, with the package's own texts beside them.
+        progress: Show bars on standard error.
+
+    Raises:
+        BankError: a cached bank is damaged; the message says which folder to delete.
+    """
+    bank = builtin_bank(backbone)
+    if bank is not None:
+        return bank
+    folder = cached_folder(backbone)
+    if folder.is_dir():
+        try:
+            bank = Bank.load(folder)
+        except BankError as error:
+            raise BankError(f"{error}; delete {folder} to have it made anew") from error
+        bank.check(backbone.fingerprint(bank.calibration.taps))
+        return bank
+    calibration = calibrate(backbone, builtin_sets(), progress=progress)
+    texts = _varied(documents, AUTOMATIC_TOKENS)
+    bank = make_bank(backbone, calibration, texts, AUTOMATIC_TRAINING, progress=progress)
+    bank.save(folder)
+    return bank
+
+
+def builtin_bank(backbone: Backbone) -> Bank | None:
+    """Return the bank that ships for a model, or None."""
+    root = resources.files("s3_retriever") / "data" / "banks"
+    with resources.as_file(root) as path:
+        for folder in sorted(path.iterdir()) if path.is_dir() else ():
+            if not (folder / "bank.json").is_file():
+                continue
+            bank = Bank.load(folder)
+            try:
+                same = backbone.fingerprint(bank.calibration.taps) == bank.fingerprint
+            except InputError:  # a model without such taps
+                same = False
+            if same:
+                return bank
+    return None
+
+
+def cached_folder(backbone: Backbone) -> Path:
+    """Where a bank made for a model is kept: the user's cache, by the model's fingerprint."""
+    last = Tap(backbone.spec.layers - 1, 0)
+    return cache_folder() / "banks" / backbone.fingerprint([last])[:32]
+
+
+def make_bank(
+    backbone: Backbone,
+    calibration: Calibration,
+    documents: Sequence[Document],
+    config: TrainConfig | None = None,
+    *,
+    scan: ScanConfig | None = None,
+    progress: bool = False,
+) -> Bank:
+    """Train one SAE over all calibrated taps together, a joint site, and return the bank.
+
+    The keys of one token at several heads share latents, which halves the bytes a token needs
+    for the same error.
+
+    Args:
+        backbone: The model.
+        calibration: Of this model.
+        documents: Training text.
+        config: Of the SAE.
+        scan: How the text is read.
+        progress: Show bars on standard error.
+    """
+    config = config or TrainConfig()
+    rows = calibrated_rows(backbone, calibration, documents, scan or ScanConfig(), progress)
+    return train_bank(backbone, calibration, rows, config, progress=progress)
+
+
+def calibrated_rows(
+    backbone: Backbone,
+    calibration: Calibration,
+    documents: Sequence[Document],
+    scan: ScanConfig,
+    progress: bool,
+) -> Tensor:
+    """Calibrated keys of all taps end to end, ``f16[T, N · d]`` on the CPU."""
+    blocks = [
+        calibration.keys(keys).flatten(1).half().cpu()
+        for _, keys in key_blocks(backbone, calibration.taps, documents, scan, progress=progress)
+    ]
+    return torch.cat(blocks)
+
+
+def train_bank(
+    backbone: Backbone,
+    calibration: Calibration,
+    rows: Tensor,
+    config: TrainConfig,
+    *,
+    progress: bool = False,
+) -> Bank:
+    """Train the joint SAE on calibrated rows ``f16[T, N · d]``."""
+    size = min(config.k, rows.shape[0])
+    if size < config.k:
+        config = config.replace(k=size)
+    sae, report = train_sae(rows, config, taps=calibration.taps, progress=progress)
+    name = getattr(backbone.model, "name_or_path", "") or backbone.spec.architecture
+    return Bank(
+        calibration=calibration,
+        saes=(sae,),
+        fingerprint=backbone.fingerprint(calibration.taps),
+        model_name=Path(name).name,
+        metadata={
+            "training": config.model_dump(mode="json"),
+            "training_tokens": len(rows),
+            "fvu": round(report.fvu, 4),
+            "dead": round(report.dead, 4),
+        },
+    )
+
+
+def _varied(documents: Sequence[Document], tokens: int) -> list[Document]:
+    """The given documents and the package's own texts, in shuffled pieces, up to a size."""
+    own = [document.text for labelled in builtin_sets() for document in labelled.documents]
+    texts = [*(document.text for document in documents), *own, *topics.values()]
+    room = tokens * _CHARACTERS_PER_TOKEN
+    pieces = [text[i : i + _PIECE] for text in texts for i in range(0, len(text), _PIECE)]
+    random.Random(0).shuffle(pieces)
+    chosen: list[Document] = []
+    size = 0
+    for piece in pieces:
+        if piece.strip():
+            chosen.append(Document(id=str(len(chosen)), text=piece))
+            size += len(piece)
+        if size >= room:
+            break
+    return chosen

@@ -1,0 +1,148 @@
+"""Scores of sentences from codes: attention through the codes, and the paper's co-activation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from s3_retriever.codec import Bank
+    from s3_retriever.passages import Passages
+
+REACH = 200.0
+"""Characters over which neighbouring sentences share evidence; chosen on the calibration set."""
+
+POWER = 2.5
+"""Between adding neighbours up (1) and taking the best (large); chosen on the calibration set."""
+
+_BLOCK_TOKENS = 4096
+
+
+def standardise(scores: Tensor) -> Tensor:
+    """Bring scores over all sentences (the first dimension) to mean 0 and deviation 1."""
+    spread = scores.std(0, keepdim=True, correction=0)
+    return (scores - scores.mean(0, keepdim=True)) / spread.clamp_min(1e-9)
+
+
+def attention(
+    queries: Tensor, bank: Bank, latents: np.ndarray, values: np.ndarray, passages: Passages
+) -> Tensor:
+    """Score sentences by late interaction through the codes.
+
+    The logit of question token i at text token t is ``s(i, t) = Σ_f w_f(i) · z_f(t)``. Each
+    question token spends one unit of attention, a softmax over the whole text; a sentence keeps
+    its greatest share, neighbours share theirs, and shares are summed over question tokens and,
+    standardised and weighted, over heads.
+
+    Args:
+        queries: ``f32[n, H, d]`` of the question's tokens.
+        bank: The codec.
+        latents: ``uint16[T, S]``.
+        values: ``uint8[T, S]``.
+        passages: The A sentences of the text.
+
+    Returns:
+        ``f32[A]``, a weighted mean of standardised scores.
+    """
+    calibration = bank.calibration
+    per_head = torch.zeros(len(passages), len(calibration.heads))
+    for site, weights in enumerate(bank.query_weights(queries)):
+        slots, levels = bank.slots(site), bank.saes[site].levels
+        for place, head in enumerate(bank.heads_of(site)):
+            table = weights[:, place].T.contiguous()  # latents × question tokens
+
+            def logits(
+                tokens: slice, table: Tensor = table, slots: slice = slots, levels: Tensor = levels
+            ) -> Tensor:
+                active = levels[values[tokens, slots].astype(np.int64)]
+                return sparse_product(latents[tokens, slots], active, table)
+
+            per_head[:, head] = interact(logits, len(queries), passages)
+    return combine(per_head, calibration.head_weights)
+
+
+def combine(per_head: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean ``f32[A]`` of the standardised scores ``f32[A, H]`` of heads."""
+    return standardise(per_head) @ (weights / weights.sum())
+
+
+def interact(logits: Callable[[slice], Tensor], rows: int, passages: Passages) -> Tensor:
+    """Late interaction of one head: ``f32[A]``.
+
+    Args:
+        logits: Gives ``f32[t, rows]`` for a slice of t text tokens.
+        rows: Question tokens.
+        passages: The A sentences of the text.
+    """
+    shares = softmax_peaks(logits, rows, passages)
+    return passages.smooth(shares, REACH, POWER).sum(1)
+
+
+def softmax_peaks(logits: Callable[[slice], Tensor], rows: int, passages: Passages) -> Tensor:
+    """Greatest attention of each question token inside each sentence, ``f32[A, rows]``.
+
+    One pass over the text: maxima of the logits for each sentence, and a running sum for the
+    softmax, so that what is held at a time is one block of tokens.
+    """
+    best = torch.full((len(passages), rows), -torch.inf)
+    highest = torch.full((rows,), -torch.inf)
+    mass = torch.zeros(rows)
+    for first, last in blocks(passages.bounds):
+        block = logits(slice(int(passages.bounds[first]), int(passages.bounds[last])))
+        sizes = torch.from_numpy(np.diff(passages.bounds[first : last + 1]))
+        inside = torch.segment_reduce(block, "max", lengths=sizes, initial=-torch.inf)
+        best[first:last] = inside
+        higher = torch.maximum(highest, inside.amax(0))
+        mass = mass * torch.exp(highest - higher) + torch.exp(block - higher).sum(0)
+        highest = higher
+    return torch.exp(best - (highest + torch.log(mass)))
+
+
+def sparse_product(latents: np.ndarray, values: Tensor, table: Tensor) -> Tensor:
+    """``Σ_j values[t, j] · table[latents[t, j]]``: ``f32[T, rows]``."""
+    ids = torch.from_numpy(latents.astype(np.int64))
+    return embedding_bag(ids, table, per_sample_weights=values, mode="sum")
+
+
+def blocks(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Ranges of whole sentences that hold some thousands of tokens each, none without tokens."""
+    first, count = 0, len(bounds) - 1
+    while first < count:
+        last = int(np.searchsorted(bounds, bounds[first] + _BLOCK_TOKENS, side="right")) - 1
+        last = min(max(last, first + 1), count)
+        if bounds[last] > bounds[first]:
+            yield first, last
+        first = last
+
+
+def coactivation(
+    queries: Tensor, bank: Bank, latents: np.ndarray, values: np.ndarray, passages: Passages
+) -> Tensor:
+    """Score sentences by feature co-activation, equation 7 of arXiv 2601.17702.
+
+    ``S[t] = Σ_f∈question 1[t ∈ post(f)] · w_f · IDF(f)`` with ``IDF(f) = 1/(log(1 + freq(f)) +
+    1)``, the question's features those its own queries activate in the same SAEs, w_f their
+    summed activations. A sentence takes its best token; neighbours share.
+
+    Arguments and result are those of `attention`.
+    """
+    total = torch.zeros(len(values))
+    for site, (active, strength) in enumerate(bank.encode_queries(queries)):
+        slots, count = bank.slots(site), bank.saes[site].n_latents
+        weights = torch.zeros(count)
+        weights.index_add_(0, active.flatten().long(), strength.flatten().float())
+        ids = torch.from_numpy(latents[:, slots].astype(np.int64))
+        used = torch.from_numpy(values[:, slots] > 0)
+        freq = torch.bincount(ids[used], minlength=count).float()
+        weights /= torch.log1p(freq) + 1
+        total += (weights[ids] * used).sum(1)
+    best = torch.segment_reduce(
+        total, "max", lengths=torch.from_numpy(np.diff(passages.bounds)), initial=0.0
+    )
+    return standardise(passages.smooth(best, REACH, POWER))
