@@ -97,7 +97,7 @@ def test_a_token_budget_bounds_the_tokens(retriever):
 def test_a_filter_is_applied_before_ranking(retriever, filter, allowed):
     found = retriever.invoke(KEEPER, k=2, filter=filter)
     assert {document.metadata["source_id"] for document in found} <= allowed
-    assert len(found) == (2 if allowed else 0)
+    assert len(allowed) <= len(found) <= 2
     own = EndogenousRetriever(index=retriever.index, k=2, filter=filter)
     assert own.invoke(KEEPER) == found
 
