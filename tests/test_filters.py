@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from s3_retriever.arguments import reject_unknown, scan_config
 from s3_retriever.config import ScanConfig
 from s3_retriever.errors import InputError

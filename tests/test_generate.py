@@ -10,12 +10,12 @@ import time
 
 import pytest
 import torch
+
+from conftest import make_llama, make_tokenizer
 from s3_retriever import background
 from s3_retriever.backbone import Backbone
 from s3_retriever.errors import InputError
 from s3_retriever.generate import TextGenerator
-
-from conftest import make_llama, make_tokenizer
 
 PROMPT = "The quick brown fox"
 QUESTION = [{"role": "user", "content": "What is the capital of France? One word."}]

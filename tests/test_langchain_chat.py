@@ -16,11 +16,11 @@ from langchain_core.messages import (
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
-from s3_retriever.errors import InputError
-from s3_retriever.generate import TextGenerator
 
 from langchain_s3_retriever import EndogenousRetriever
 from langchain_s3_retriever.chat import EndogenousChat
+from s3_retriever.errors import InputError
+from s3_retriever.generate import TextGenerator
 from small_corpus import QUESTIONS, small_index
 
 PROMPT = ChatPromptTemplate.from_messages(

@@ -13,9 +13,9 @@ from langchain_core.documents import Document
 from langchain_core.runnables import ConfigurableField, RunnableLambda
 from langchain_core.tools import create_retriever_tool
 from langchain_core.tracers.base import BaseTracer
-from s3_retriever.errors import InputError
 
 from langchain_s3_retriever import EndogenousRetriever
+from s3_retriever.errors import InputError
 from small_corpus import METADATAS, NAMES, QUESTIONS, SOURCES, TEXTS, small_index
 
 KEEPER, DOUGH, DAM = QUESTIONS

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
 from llama_index.core.query_engine import RetrieverQueryEngine
-from s3_retriever.backbone import Backbone
-from s3_retriever.errors import InputError
-from s3_retriever.generate import TextGenerator
 
 from conftest import make_llama, make_tokenizer
 from llama_index.retrievers.s3 import EndogenousRetriever
 from llama_index.retrievers.s3.llm import EndogenousLLM
+from s3_retriever.backbone import Backbone
+from s3_retriever.errors import InputError
+from s3_retriever.generate import TextGenerator
 from small_corpus import QUESTIONS, small_index
 
 HELLO = [ChatMessage(role=MessageRole.USER, content="Hello")]

@@ -23,9 +23,9 @@ from llama_index.core.vector_stores import (
     MetadataFilter,
     MetadataFilters,
 )
-from s3_retriever.errors import InputError
 
 from llama_index.retrievers.s3 import EndogenousRetriever
+from s3_retriever.errors import InputError
 from small_corpus import METADATAS, NAMES, QUESTIONS, SOURCES, TEXTS, small_index
 
 KEEPER, DOUGH, DAM = QUESTIONS

@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document as LangChainDocument
+
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import Callbacks
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import RunnableConfig
+
     from s3_retriever.documents import Span
     from s3_retriever.generate import Message
 

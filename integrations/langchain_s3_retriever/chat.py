@@ -9,11 +9,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field
-from s3_retriever import background
-from s3_retriever.arguments import reject_unknown
-from s3_retriever.generate import TextGenerator  # noqa: TC002  # read by pydantic
 
 from langchain_s3_retriever._conversion import to_chat
+from s3_retriever import background
+from s3_retriever.arguments import reject_unknown
+from s3_retriever.generate import TextGenerator  # noqa: TC001  # read by pydantic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence

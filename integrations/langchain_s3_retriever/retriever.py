@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field
+
+from langchain_s3_retriever import _conversion
+from langchain_s3_retriever.chat import EndogenousChat
 from s3_retriever import background
 from s3_retriever.arguments import reject_unknown, scan_config
 from s3_retriever.config import SearchConfig
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import InputError, S3Error
-from s3_retriever.filters import Filter  # noqa: TC002  # read by pydantic
+from s3_retriever.filters import Filter  # noqa: TC001  # read by pydantic
 from s3_retriever.generate import TextGenerator
-
-from langchain_s3_retriever import _conversion
-from langchain_s3_retriever.chat import EndogenousChat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.retrievers import LangSmithRetrieverParams
     from langchain_core.runnables import RunnableConfig
+
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
     from s3_retriever.results import SearchResult

@@ -17,6 +17,7 @@ from llama_index.core.schema import (
 )
 from llama_index.core.vector_stores import FilterCondition, MetadataFilter, MetadataFilters
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn
+
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from llama_index.core.base.llms.types import ChatMessage
+
     from s3_retriever.documents import Span
     from s3_retriever.filters import Filter
     from s3_retriever.generate import Message

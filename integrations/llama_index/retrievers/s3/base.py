@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.query_engine import RetrieverQueryEngine
+
+from llama_index.retrievers.s3 import _conversion
+from llama_index.retrievers.s3.llm import EndogenousLLM
 from s3_retriever import background
 from s3_retriever.arguments import reject_unknown, scan_config
 from s3_retriever.config import SearchConfig
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import InputError
 from s3_retriever.generate import TextGenerator
-
-from llama_index.retrievers.s3 import _conversion
-from llama_index.retrievers.s3.llm import EndogenousLLM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
     from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, QueryType
     from llama_index.core.vector_stores import MetadataFilters
+
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
     from s3_retriever.filters import Filter

@@ -9,11 +9,11 @@ from llama_index.core.base.llms.types import CompletionResponse, LLMMetadata
 from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.callbacks import llm_completion_callback
 from pydantic import ConfigDict, Field
-from s3_retriever import background
-from s3_retriever.arguments import reject_unknown
-from s3_retriever.generate import TextGenerator  # noqa: TC002  # read by pydantic
 
 from llama_index.retrievers.s3._conversion import to_chat
+from s3_retriever import background
+from s3_retriever.arguments import reject_unknown
+from s3_retriever.generate import TextGenerator  # noqa: TC001  # read by pydantic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
