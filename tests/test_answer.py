@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
+from random_bank import make_bank
 from s3_retriever.answer import INSTRUCTION, build_prompt, passages
 from s3_retriever.config import AnswerConfig, ScanConfig
 from s3_retriever.documents import Answer, Document, Span
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import InputError
 from s3_retriever.generate import TextGenerator
-
-from banks import make_bank
 
 if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+
+from conftest import make_llama
+from random_bank import make_bank
 from s3_retriever.backbone import Backbone, gguf
 from s3_retriever.codec import Bank
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
@@ -22,9 +25,6 @@ from s3_retriever.errors import (
     S3Error,
 )
 from s3_retriever.index import files
-
-from banks import make_bank
-from conftest import make_llama
 
 if TYPE_CHECKING:
     from pathlib import Path

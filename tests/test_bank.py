@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from s3_retriever.backbone.spec import Head, Tap
 from s3_retriever.codec import Bank, Calibration, Sae, fold, load_sae
 from s3_retriever.errors import BankError, InputError, ModelMismatchError
-from safetensors.torch import load_file, save_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from s3_retriever.codec import encode_topk
 from s3_retriever.codec import topk as module
 from s3_retriever.errors import InputError

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from conftest import make_llama
+from random_bank import make_bank
 from s3_retriever import persist
 from s3_retriever.backbone import Backbone
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
@@ -13,14 +16,12 @@ from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import BankError, IndexFileError, InputError, ModelMismatchError
 from s3_retriever.index import index_info, verify_index
 
-from banks import make_bank
-from conftest import make_llama
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from s3_retriever.codec import Bank
     from transformers import PreTrainedTokenizerFast
+
+    from s3_retriever.codec import Bank
 
 SCAN = ScanConfig(chunk_tokens=64, overlap_tokens=8, batch_tokens=512)
 DOCUMENTS = [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.functional import normalize
+
 from s3_retriever.backbone.spec import Tap
 from s3_retriever.codec import TrainConfig, fit_scale, train_sae
 from s3_retriever.codec.train import _Trainer
 from s3_retriever.errors import InputError
-from torch.nn.functional import normalize
 
 TAPS = (Tap(3, 1),)
 ATOMS, ACTIVE, D = 96, 4, 32

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+
+from random_bank import make_bank
 from s3_retriever import chunks
 from s3_retriever.chunks import Source, cut, fit_layout, layout_of, take_batch
 from s3_retriever.config import ScanConfig
@@ -20,8 +22,6 @@ from s3_retriever.errors import InputError
 from s3_retriever.memory import fitting_tokens, parse_memory
 from s3_retriever.report import ScanClock, ScanReport
 from s3_retriever.scan import TokenCodes, scan
-
-from banks import make_bank
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+
 from s3_retriever.backbone import Head, Tap
 from s3_retriever.codec import Bank, Calibration, Sae
 
