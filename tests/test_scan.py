@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
 from collections import deque
@@ -15,6 +16,7 @@ import torch
 
 from random_bank import make_bank
 from s3_retriever import chunks
+from s3_retriever.backbone import Backbone
 from s3_retriever.chunks import Source, cut, fit_layout, layout_of, take_batch
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
@@ -26,7 +28,6 @@ from s3_retriever.scan import TokenCodes, scan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Bank
 
 SMALL = ScanConfig(chunk_tokens=32, overlap_tokens=8, batch_tokens=256)
@@ -450,3 +451,22 @@ def test_progress_goes_to_standard_error(
 
 def test_nothing_to_scan(tiny_backbone: Backbone, bank: Bank) -> None:
     assert list(scan(tiny_backbone, bank, [])) == []
+
+
+# --- CUDA -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_codes_on_cuda_are_those_of_the_cpu(
+    tiny_backbone: Backbone, bank: Bank, mixed: list[Document]
+) -> None:
+    expected = codes_of(tiny_backbone, bank, mixed)
+    model = copy.deepcopy(tiny_backbone.model).to("cuda")
+    moved = Backbone(model, tiny_backbone.tokenizer)
+    clock = ScanClock(moved.device)
+    config = SMALL.replace(max_memory="64MiB")
+    for document, codes in scan(moved, bank, mixed, config, clock=clock):
+        assert (codes.latents == expected[document.id].latents).mean() > 0.95
+    torch.cuda.synchronize()
+    assert all(seconds > 0 for seconds in clock.report().stages.values())
