@@ -87,15 +87,19 @@ class Source:
     tokens: TokenizedText
     latents: np.ndarray
     values: np.ndarray
+    residual: np.ndarray
     missing: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.missing = len(self.tokens.ids)
 
-    def put(self, piece: Piece, latents: np.ndarray, values: np.ndarray) -> None:
+    def put(
+        self, piece: Piece, latents: np.ndarray, values: np.ndarray, residual: np.ndarray
+    ) -> None:
         """Store the codes of one piece."""
         self.latents[piece.start : piece.stop] = latents
         self.values[piece.start : piece.stop] = values
+        self.residual[piece.start : piece.stop] = residual
         self.missing -= piece.stop - piece.start
 
 
@@ -154,6 +158,7 @@ def sources(
     documents: Iterable[Document],
     *,
     slots: int,
+    residual: int,
     batch_tokens: int,
     clock: ScanClock,
 ) -> Generator[list[Source], None, None]:
@@ -172,6 +177,7 @@ def sources(
                     tokens,
                     np.zeros((len(tokens.ids), slots), dtype=np.uint16),
                     np.zeros((len(tokens.ids), slots), dtype=np.uint8),
+                    np.zeros((len(tokens.ids), residual), dtype=np.uint8),
                 )
                 for document, tokens in zip(window, encoded, strict=True)
             ]

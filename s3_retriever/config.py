@@ -39,7 +39,9 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> str:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         near = get_close_matches(name, kind.model_fields, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(kind.model_fields)}"
+        hint = (
+            f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(kind.model_fields)}"
+        )
         return f"{kind.__name__} has no setting {name!r}{hint}"
     return f"{kind.__name__}: {name}={first.get('input')!r} will not do: {first['msg'].lower()}"
 

@@ -21,7 +21,7 @@ from s3_retriever.index import StoredDocument, load_index, save_index
 from s3_retriever.index.failures import saving
 from s3_retriever.index.files import sync, sync_folder
 from s3_retriever.report import ScanReport
-from s3_retriever.scan import TokenCodes
+from s3_retriever.scan import ARRAYS, TokenCodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from s3_retriever.documents import Document
 
 _PREFIX = "bank-"
-_ARRAYS = ("latents", "values", "starts", "ends")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +63,7 @@ def save_state(path: str | PathLike[str], state: State) -> None:
     folder = Path(path)
     name = _save_bank(folder, state.bank)
     documents = (
-        StoredDocument(document, {name: getattr(codes, name) for name in _ARRAYS})
+        StoredDocument(document, {name: getattr(codes, name) for name in ARRAYS})
         for document, codes in state.entries
     )
     save_index(folder, documents=documents, header=_header(state, name))
@@ -88,7 +87,7 @@ def load_state(path: str | PathLike[str]) -> State:
         bank = _load_bank(folder / header["bank"], header["codec_fingerprint"])
         return State(
             entries=[
-                (item.document, TokenCodes(*(item.arrays[name] for name in _ARRAYS)))
+                (item.document, TokenCodes(*(item.arrays[name] for name in ARRAYS)))
                 for item in stored.documents
             ],
             bank=bank,

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from s3_retriever.codec import Bank, Codes
     from s3_retriever.documents import Document
 
+ARRAYS = ("latents", "values", "residual", "starts", "ends")
+"""Names of the arrays of a document's codes."""
+
 _IN_FLIGHT = 3
 
 
@@ -36,12 +39,14 @@ class TokenCodes:
     Attributes:
         latents: uint16[T, S]; latent ids, local to the SAE whose slots the columns are.
         values: uint8[T, S]; quantised activations, 0 where a slot is empty.
+        residual: uint8[T, W]; what the latents leave over; W is 0 in a bank without it.
         starts: int32[T]; first character of each token in the document's ``str``.
         ends: int32[T]; one past its last character.
     """
 
     latents: np.ndarray
     values: np.ndarray
+    residual: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
 
@@ -50,8 +55,8 @@ class TokenCodes:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the four arrays."""
-        return sum(a.nbytes for a in (self.latents, self.values, self.starts, self.ends))
+        """Bytes of all arrays."""
+        return sum(getattr(self, name).nbytes for name in ARRAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class _Flight:
 
     batch: Batch
     codes: torch.Tensor  # uint8[...] on the host, as `_pack` has it
+    slots: int
     landed: Any  # the CUDA event after the copy, or None
 
     @property
@@ -70,28 +76,31 @@ class _Flight:
         """Wait for the copy and hand the codes to their sources."""
         if self.landed is not None:
             self.landed.synchronize()
-        latents, values = _unpack(self.codes, len(self.batch.keep))
+        parts = _unpack(self.codes, len(self.batch.keep), self.slots)
         first = 0
         for piece in self.pieces:
             last = first + piece.stop - piece.start
-            piece.source.put(piece, latents[first:last], values[first:last])
+            piece.source.put(piece, *(part[first:last] for part in parts))
             first = last
 
 
 def _pack(codes: Codes) -> torch.Tensor:
-    """Lay codes end to end, so that one copy takes them all: latents, values, the finite flag."""
+    """Lay codes end to end, the finite flag last, so that one copy takes them all."""
     latents = codes.latents.contiguous().view(torch.uint8)
-    finite = codes.finite.to(torch.uint8)
-    return torch.cat((latents.flatten(), codes.values.flatten(), finite.reshape(1)))
+    finite = codes.finite.to(torch.uint8).reshape(1)
+    return torch.cat((latents.flatten(), codes.values.flatten(), codes.residual.flatten(), finite))
 
 
-def _unpack(packed: torch.Tensor, tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    """Undo `_pack` on the host: uint16[tokens, slots] and uint8[tokens, slots]."""
+def _unpack(
+    packed: torch.Tensor, tokens: int, slots: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Undo `_pack` on the host: uint16 and uint8[tokens, slots], and uint8[tokens, W]."""
     check_finite(packed[-1])
-    codes = packed[:-1].numpy()
-    half = 2 * (len(codes) // 3)
-    latents, values = codes[:half].view(np.uint16), codes[half:]
-    return latents.reshape(tokens, -1), values.reshape(tokens, -1)
+    codes, size = packed[:-1].numpy(), tokens * slots
+    latents, values, residual = np.split(codes, (2 * size, 3 * size))
+    parts = latents.view(np.uint16), values, residual
+    latents, values, residual = (part.reshape(tokens, -1) for part in parts)
+    return latents, values, residual
 
 
 class _Scanner:
@@ -148,12 +157,12 @@ class _Scanner:
         self.clock.count(tokens=len(batch.keep), read_tokens=batch.input_ids.size, batches=1)
         with self.clock.stage("transfer"):
             if codes.device.type != "cuda":
-                return _Flight(batch, codes.cpu(), None)
+                return _Flight(batch, codes.cpu(), self.bank.width, None)
             host = torch.empty(codes.shape, dtype=codes.dtype, pin_memory=True)
             host.copy_(codes, non_blocking=True)
         landed = cuda_event()
         landed.record()
-        return _Flight(batch, host, landed)
+        return _Flight(batch, host, self.bank.width, landed)
 
     def try_launch(self, batch: Batch) -> _Flight | None:
         """Launch a batch; where memory runs out, halve `batch_tokens` and return None.
@@ -260,6 +269,7 @@ def scan(
         backbone.text,
         documents,
         slots=bank.width,
+        residual=bank.residual_width,
         batch_tokens=scanner.batch_tokens,
         clock=clock,
     )
@@ -301,5 +311,5 @@ def _finished(unfinished: deque[Source]) -> Iterator[tuple[Document, TokenCodes]
         tokens = source.tokens
         yield (
             source.document,
-            TokenCodes(source.latents, source.values, tokens.starts, tokens.ends),
+            TokenCodes(source.latents, source.values, source.residual, tokens.starts, tokens.ends),
         )

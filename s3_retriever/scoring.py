@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from s3_retriever.codec import Bank
+    from s3_retriever.codec import Bank, Codes
     from s3_retriever.passages import Passages
 
 REACH = 200.0
@@ -30,40 +29,30 @@ def standardise(scores: Tensor) -> Tensor:
     return (scores - scores.mean(0, keepdim=True)) / spread.clamp_min(1e-9)
 
 
-def attention(
-    queries: Tensor, bank: Bank, latents: np.ndarray, values: np.ndarray, passages: Passages
-) -> Tensor:
+def attention(queries: Tensor, bank: Bank, codes: Codes, passages: Passages) -> Tensor:
     """Score sentences by late interaction through the codes.
 
-    The logit of question token i at text token t is ``s(i, t) = Σ_f w_f(i) · z_f(t)``. Each
-    question token spends one unit of attention, a softmax over the whole text; a sentence keeps
-    its greatest share, neighbours share theirs, and shares are summed over question tokens and,
-    standardised and weighted, over heads.
+    The logit of question token i at text token t is ``y_i · x̂_t``, with x̂ the key that the codes
+    and their residual stand for: feature co-activation, weighted by how strongly the question
+    attends to each feature. See `interact` for what becomes of the logits.
 
     Args:
         queries: ``f32[n, H, d]`` of the question's tokens.
         bank: The codec.
-        latents: ``uint16[T, S]``.
-        values: ``uint8[T, S]``.
+        codes: Of the T tokens of the text.
         passages: The A sentences of the text.
 
     Returns:
         ``f32[A]``, a weighted mean of standardised scores.
     """
     calibration = bank.calibration
-    per_head = torch.zeros(len(passages), len(calibration.heads))
-    for site, weights in enumerate(bank.query_weights(queries)):
-        slots, levels = bank.slots(site), bank.saes[site].levels
-        for place, head in enumerate(bank.heads_of(site)):
-            table = weights[:, place].T.contiguous()  # latents × question tokens
+    y, reads = calibration.queries(queries), calibration.reads
 
-            def logits(
-                tokens: slice, table: Tensor = table, slots: slice = slots, levels: Tensor = levels
-            ) -> Tensor:
-                active = levels[values[tokens, slots].astype(np.int64)]
-                return sparse_product(latents[tokens, slots], active, table)
+    def logits(tokens: slice) -> Tensor:
+        x = bank.decode(codes.rows(tokens))
+        return torch.cat([x[:, tap] @ y[:, head].T for head, tap in enumerate(reads)], dim=1)
 
-            per_head[:, head] = interact(logits, len(queries), passages)
+    per_head = interact(logits, len(reads), len(queries), passages)
     return combine(per_head, calibration.head_weights)
 
 
@@ -72,16 +61,23 @@ def combine(per_head: Tensor, weights: Tensor) -> Tensor:
     return standardise(per_head) @ (weights / weights.sum())
 
 
-def interact(logits: Callable[[slice], Tensor], rows: int, passages: Passages) -> Tensor:
-    """Late interaction of one head: ``f32[A]``.
+def interact(
+    logits: Callable[[slice], Tensor], heads: int, tokens: int, passages: Passages
+) -> Tensor:
+    """Late interaction of heads: ``f32[A, heads]``.
+
+    Each question token spends one unit of attention, a softmax over the whole text; a sentence
+    keeps its greatest share, neighbours share theirs, and shares are summed over question tokens.
 
     Args:
-        logits: Gives ``f32[t, rows]`` for a slice of t text tokens.
-        rows: Question tokens.
+        logits: Gives ``f32[t, heads · tokens]`` for a slice of t text tokens.
+        heads: How many heads the columns belong to.
+        tokens: Question tokens of each head.
         passages: The A sentences of the text.
     """
-    shares = softmax_peaks(logits, rows, passages)
-    return passages.smooth(shares, REACH, POWER).sum(1)
+    shares = softmax_peaks(logits, heads * tokens, passages)
+    smooth = passages.smooth(shares, REACH, POWER)
+    return smooth.view(len(passages), heads, tokens).sum(2)
 
 
 def softmax_peaks(logits: Callable[[slice], Tensor], rows: int, passages: Passages) -> Tensor:
@@ -104,12 +100,6 @@ def softmax_peaks(logits: Callable[[slice], Tensor], rows: int, passages: Passag
     return torch.exp(best - (highest + torch.log(mass)))
 
 
-def sparse_product(latents: np.ndarray, values: Tensor, table: Tensor) -> Tensor:
-    """``Σ_j values[t, j] · table[latents[t, j]]``: ``f32[T, rows]``."""
-    ids = torch.from_numpy(latents.astype(np.int64))
-    return embedding_bag(ids, table, per_sample_weights=values, mode="sum")
-
-
 def blocks(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
     """Ranges of whole sentences that hold some thousands of tokens each, none without tokens."""
     first, count = 0, len(bounds) - 1
@@ -121,24 +111,22 @@ def blocks(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def coactivation(
-    queries: Tensor, bank: Bank, latents: np.ndarray, values: np.ndarray, passages: Passages
-) -> Tensor:
+def coactivation(queries: Tensor, bank: Bank, codes: Codes, passages: Passages) -> Tensor:
     """Score sentences by feature co-activation, equation 7 of arXiv 2601.17702.
 
     ``S[t] = Σ_f∈question 1[t ∈ post(f)] · w_f · IDF(f)`` with ``IDF(f) = 1/(log(1 + freq(f)) +
     1)``, the question's features those its own queries activate in the same SAEs, w_f their
-    summed activations. A sentence takes its best token; neighbours share.
+    summed activations. A sentence takes its best token; neighbours share. The residual is not
+    read.
 
     Arguments and result are those of `attention`.
     """
-    total = torch.zeros(len(values))
+    total = torch.zeros(len(codes.values))
     for site, (active, strength) in enumerate(bank.encode_queries(queries)):
         slots, count = bank.slots(site), bank.saes[site].n_latents
         weights = torch.zeros(count)
         weights.index_add_(0, active.flatten().long(), strength.flatten().float())
-        ids = torch.from_numpy(latents[:, slots].astype(np.int64))
-        used = torch.from_numpy(values[:, slots] > 0)
+        ids, used = codes.latents[:, slots].long(), codes.values[:, slots] > 0
         freq = torch.bincount(ids[used], minlength=count).float()
         weights /= torch.log1p(freq) + 1
         total += (weights[ids] * used).sum(1)

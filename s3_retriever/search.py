@@ -9,7 +9,9 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from s3_retriever.codec import Codes
 from s3_retriever.documents import Span
 from s3_retriever.fusion import fuse
 from s3_retriever.lexical import Lexicon
@@ -52,12 +54,13 @@ class Searcher:
         self._passages = cut_passages(self._documents, self._codes)
 
     @cached_property
-    def _latents(self) -> np.ndarray:
-        return np.concatenate([codes.latents for codes in self._codes])
-
-    @cached_property
-    def _values(self) -> np.ndarray:
-        return np.concatenate([codes.values for codes in self._codes])
+    def _joined(self) -> Codes:
+        """The codes of the whole corpus, each kind in one array."""
+        latents, values, residual = (
+            torch.from_numpy(np.concatenate([getattr(codes, name) for codes in self._codes]))
+            for name in ("latents", "values", "residual")
+        )
+        return Codes(latents, values, residual, torch.tensor(True))
 
     @cached_property
     def _first_token(self) -> np.ndarray:
@@ -101,10 +104,10 @@ class Searcher:
     def _parts(self, question: str, queries: Tensor, config: SearchConfig) -> dict[str, Tensor]:
         """Component scores of the sentences, ``f32[A]`` each."""
         with self._lock:  # what is made on first use is made once
-            latents, values = self._latents, self._values
+            codes = self._joined
             lexicon = self._lexicon if config.bm25 else None
         score = _SCORINGS[config.scoring]
-        parts = {"s3": score(queries, self._bank, latents, values, self._passages)}
+        parts = {"s3": score(queries, self._bank, codes, self._passages)}
         if lexicon is not None:
             parts["bm25"] = lexicon.scores(question)
         return parts

@@ -206,7 +206,7 @@ def test_batches_stay_within_their_bound_and_read_every_token_once(batch_tokens:
     pieces = []
     for number, length in enumerate((1, 31, 32, 33, 40, 100, 5)):
         tokens = SimpleNamespace(ids=np.arange(length) + 1000 * (number + 1))
-        source = Source(None, tokens, np.zeros(length), np.zeros(length))
+        source = Source(None, tokens, *(np.zeros(length) for _ in range(3)))
         seen[number + 1] = []
         pieces += cut(source, layout)
     queue = deque(sorted(pieces, key=lambda piece: piece.context - piece.stop))
@@ -235,7 +235,9 @@ def live_bytes(backbone: Backbone, bank: Bank, document: Document, looks: set[in
             found.append(sum(t.numel() * t.element_size() for t in tensors))
         return bank.encode(keys)
 
-    spy = SimpleNamespace(calibration=bank.calibration, width=bank.width, encode=encode)
+    spy = SimpleNamespace(
+        calibration=bank.calibration, width=bank.width, residual_width=0, encode=encode
+    )
     list(scan(backbone, spy, [document], SMALL))
     return found
 
@@ -307,7 +309,9 @@ def test_keys_that_are_not_finite_are_refused(tiny_backbone: Backbone, bank: Ban
     def encode(keys: torch.Tensor) -> Any:
         return replace(bank.encode(keys), finite=torch.tensor(False))
 
-    broken = SimpleNamespace(calibration=bank.calibration, width=bank.width, encode=encode)
+    broken = SimpleNamespace(
+        calibration=bank.calibration, width=bank.width, residual_width=0, encode=encode
+    )
     with pytest.raises(InputError, match="NaN or infinity"):
         list(scan(tiny_backbone, broken, [make_document("nan", 30)], SMALL))
 
@@ -327,7 +331,9 @@ def failing(bank: Bank, fault: Callable[[int, int], BaseException | None]) -> An
             raise error
         return bank.encode(keys)
 
-    return SimpleNamespace(calibration=bank.calibration, width=bank.width, encode=encode)
+    return SimpleNamespace(
+        calibration=bank.calibration, width=bank.width, residual_width=0, encode=encode
+    )
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(

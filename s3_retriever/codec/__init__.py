@@ -2,6 +2,7 @@
 
 from s3_retriever.codec.bank import Bank, Codes, fold
 from s3_retriever.codec.calibration import Calibration
+from s3_retriever.codec.residual import Residual, fit_residual
 from s3_retriever.codec.sae import Sae, fit_scale
 from s3_retriever.codec.store import load_sae
 from s3_retriever.codec.topk import check_finite, encode_topk
@@ -11,11 +12,13 @@ __all__ = [
     "Bank",
     "Calibration",
     "Codes",
+    "Residual",
     "Sae",
     "TrainConfig",
     "TrainReport",
     "check_finite",
     "encode_topk",
+    "fit_residual",
     "fit_scale",
     "fold",
     "load_sae",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from s3_retriever.codec.calibration import Calibration
+    from s3_retriever.codec.residual import Residual
     from s3_retriever.codec.sae import Sae
 
 
@@ -32,6 +33,7 @@ class Codes:
         latents: ``uint16[R, S]``; ids local to the SAE whose `Bank.slots` the columns are,
             ascending within those.
         values: ``uint8[R, S]``; see `Sae.dequantise`; 0 in a slot that is not used.
+        residual: ``uint8[R, W]``; see `Residual`; W is 0 in a bank without one.
         finite: ``bool[]``; false if a key was NaN or infinite. True on the CPU, where that raises
             at once; on an accelerator it is left to the reader of the codes (`check_finite`), so
             that encoding does not wait for the device.
@@ -39,7 +41,13 @@ class Codes:
 
     latents: Tensor
     values: Tensor
+    residual: Tensor
     finite: Tensor
+
+    def rows(self, which: slice) -> Codes:
+        """Return the codes of some of the tokens."""
+        parts = (self.latents[which], self.values[which], self.residual[which])
+        return Codes(*parts, self.finite)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -52,6 +60,7 @@ class Bank:
         fingerprint: Fingerprint of the model, `Backbone.fingerprint(calibration.taps)`.
         model_name: For people to read.
         metadata: How it was trained; JSON-serialisable.
+        residual: Keeps what the SAEs leave over; None for codes alone, as in the paper.
 
     Raises:
         InputError: sites that overlap, miss a tap or differ in size from the calibration.
@@ -62,6 +71,7 @@ class Bank:
     fingerprint: str
     model_name: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    residual: Residual | None = None
     _folded: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,6 +89,11 @@ class Bank:
     def width(self) -> int:
         """S, the latents kept per token over all SAEs."""
         return sum(sae.k for sae in self.saes)
+
+    @property
+    def residual_width(self) -> int:
+        """W, the bytes of residual kept per token."""
+        return 0 if self.residual is None else self.residual.width
 
     @property
     def nbytes(self) -> int:
@@ -126,7 +141,38 @@ class Bank:
         good = torch.stack(finite).all()
         if not keys.is_cuda:
             check_finite(good)
-        return Codes(torch.cat(latents, 1).to(torch.uint16), torch.cat(values, 1), good)
+        latent, value = torch.cat(latents, 1), torch.cat(values, 1)
+        left = value.new_empty(len(value), 0)
+        if self.residual is not None:
+            x = self.calibration.keys(keys).flatten(1)
+            left = self.residual.encode(x - self._reconstruct(latent, value))
+        return Codes(latent.to(torch.uint16), value, left, good)
+
+    def decode(self, codes: Codes) -> Tensor:
+        """Reconstruct calibrated keys, ``f32[R, N, d]``, from codes and residual."""
+        x = self._reconstruct(codes.latents.int(), codes.values)
+        if self.residual is not None:
+            x = x + self.residual.decode(codes.residual)
+        return x.view(len(x), len(self.calibration.taps), -1)
+
+    def _reconstruct(self, latents: Tensor, values: Tensor) -> Tensor:
+        """Decode latents ``int[R, S]`` and stored values ``uint8[R, S]``: ``f32[R, N · d]``."""
+        taps, d = len(self.calibration.taps), self.calibration.head_dim
+        x = torch.empty(len(latents), taps, d, device=latents.device)
+        for j in range(len(self.saes)):
+            there, slots = self._decoders(j, latents.device), self.slots(j)
+            part = there.decode(latents[:, slots], there.dequantise(values[:, slots]))
+            x[:, list(self.sites[j])] = part.view(len(part), -1, d)
+        return x.flatten(1)
+
+    def _decoders(self, j: int, device: torch.device) -> Sae:
+        """The SAE of that number on a device."""
+        place = (j, device)
+        if place not in self._folded:
+            same = self.saes[j].w_dec.device == device
+            self._folded[place] = self.saes[j] if same else self.saes[j].to(device)
+        sae: Sae = self._folded[place]
+        return sae
 
     def query_weights(self, queries: Tensor) -> list[Tensor]:
         """Return what each latent adds to the attention logits of each query.
@@ -207,6 +253,8 @@ class Bank:
         total = hashlib.sha256(json.dumps(sizes).encode())
         tensors = [getattr(calibration, name) for name in ARRAYS]
         tensors += [getattr(sae, name) for sae in self.saes for name in WEIGHTS]
+        if self.residual is not None:
+            tensors += [self.residual.scale, torch.tensor(self.residual.gain_scale)]
         for tensor in tensors:
             total.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
         return total.hexdigest()

@@ -112,7 +112,7 @@ class Sae:
             ``f32[R, d_in]``.
         """
         weights = values.float()
-        total = embedding_bag(latents.long(), self.w_dec, per_sample_weights=weights, mode="sum")
+        total = embedding_bag(latents.int(), self.w_dec, per_sample_weights=weights, mode="sum")
         return total + self.b_dec
 
     def quantise(self, values: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ A bank is a folder::
 
     bank.json                      sizes, fingerprint, metadata, SHA-256 of every other file
     calibration.safetensors        means, whitening, head weights
+    residual.safetensors           scales of the residual, in a bank that keeps one
     sae_0/cfg.json                 one folder per SAE, as SAELens writes and reads it
     sae_0/sae_weights.safetensors  W_enc[d_in, d_sae], b_enc, W_dec[d_sae, d_in], b_dec
 
@@ -25,6 +26,7 @@ from torch import Tensor
 from s3_retriever.backbone.spec import Head, Tap
 from s3_retriever.codec.bank import Bank
 from s3_retriever.codec.calibration import ARRAYS, Calibration
+from s3_retriever.codec.residual import Residual
 from s3_retriever.codec.sae import Sae
 from s3_retriever.errors import BankError
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 VERSION = 1
 """Version of the bank folder's format."""
 
+_RESIDUAL = "residual.safetensors"
 _DEFAULT_SCALE = 1e-3  # for an SAE made elsewhere: values up to 65, in 255 steps
 _NAMES = {"w_enc": "W_enc", "b_enc": "b_enc", "w_dec": "W_dec", "b_dec": "b_dec"}
 
@@ -51,6 +54,8 @@ def save_bank(bank: Bank, folder: Path) -> None:
         (folder / "bank.json").unlink(missing_ok=True)
         arrays = {name: _compact(getattr(calibration, name)) for name in ARRAYS}
         save_file(arrays, folder / "calibration.safetensors")
+        if bank.residual is not None:
+            save_file({"scale": bank.residual.scale.contiguous()}, folder / _RESIDUAL)
         for name, sae in zip(names, bank.saes, strict=True):
             save_sae(sae, folder / name, model_name=bank.model_name)
         description = {
@@ -63,9 +68,10 @@ def save_bank(bank: Bank, folder: Path) -> None:
             "group": calibration.group,
             "scaling": calibration.scaling,
             "saes": names,
+            "gain_scale": None if bank.residual is None else bank.residual.gain_scale,
             "calibration": dict(calibration.metadata),
             "training": dict(bank.metadata),
-            "sha256": {file: _sha256(folder / file) for file in _files(names)},
+            "sha256": {file: _sha256(folder / file) for file in _files(names, bank.residual)},
         }
         (folder / "bank.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
     except OSError as error:
@@ -88,7 +94,8 @@ def load_bank(folder: Path) -> Bank:
             "pip install --upgrade s3-retriever"
         )
     try:
-        for file in _files(description["saes"]):
+        gain_scale = description.get("gain_scale")
+        for file in _files(description["saes"], gain_scale):
             if _sha256(folder / file) != description["sha256"][file]:
                 raise BankError(
                     f"{folder / file} is damaged (its checksum is not the one in bank.json): "
@@ -109,6 +116,9 @@ def load_bank(folder: Path) -> Bank:
             fingerprint=description["fingerprint"],
             model_name=description["model_name"],
             metadata=description["training"],
+            residual=None
+            if gain_scale is None
+            else Residual(gain_scale=gain_scale, **_read_tensors(folder / _RESIDUAL, ("scale",))),
         )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, BankError):
@@ -197,9 +207,9 @@ def _to_our_form(theirs: dict[str, Tensor], config: dict[str, Any]) -> dict[str,
     return tensors
 
 
-def _files(saes: Sequence[str]) -> list[str]:
+def _files(saes: Sequence[str], residual: object) -> list[str]:
     parts = [f"{name}/{file}" for name in saes for file in ("cfg.json", "sae_weights.safetensors")]
-    return ["calibration.safetensors", *parts]
+    return ["calibration.safetensors", *([] if residual is None else [_RESIDUAL]), *parts]
 
 
 def _compact(tensor: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from s3_retriever.backbone import Tap, cache_folder
-from s3_retriever.codec import Bank, Calibration, TrainConfig, train_sae
+from s3_retriever.codec import Bank, Calibration, TrainConfig, fit_residual, train_sae
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.errors import BankError, InputError
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 AUTOMATIC_TOKENS = 150_000
 """Tokens that a bank made without asking is trained on."""
 
-AUTOMATIC_TRAINING = TrainConfig(n_latents=4096, k=40, steps=600, batch_rows=2048)
+AUTOMATIC_TRAINING = TrainConfig(n_latents=4096, k=32, steps=600, batch_rows=2048)
 """How a bank made without asking is trained."""
 
 _CHARACTERS_PER_TOKEN = 4
 _PIECE = 8000
+_RESIDUAL_ROWS = 16_384
 
 
 def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) -> Bank:
@@ -143,6 +144,13 @@ def train_bank(
     if size < config.k:
         config = config.replace(k=size)
     sae, report = train_sae(rows, config, taps=calibration.taps, progress=progress)
+    sample = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(config.seed))]
+    sample = sample[:_RESIDUAL_ROWS].float()
+    latents, values = sae.encode(sample)
+    left = sample - sae.decode(latents, sae.dequantise(sae.quantise(values)))
+    residual = fit_residual(left)
+    rest = left - residual.decode(residual.encode(left))
+    variance = (sample - sample.mean(0)).square().sum()
     name = getattr(backbone.model, "name_or_path", "") or backbone.spec.architecture
     return Bank(
         calibration=calibration,
@@ -153,8 +161,10 @@ def train_bank(
             "training": config.model_dump(mode="json"),
             "training_tokens": len(rows),
             "fvu": round(report.fvu, 4),
+            "fvu_with_residual": round(float(rest.square().sum() / variance), 4),
             "dead": round(report.dead, 4),
         },
+        residual=residual,
     )
 
 

@@ -24,7 +24,7 @@ from s3_retriever.fitting.keys import key_blocks
 from s3_retriever.passages import cut_passages
 from s3_retriever.question import head_queries
 from s3_retriever.scan import TokenCodes
-from s3_retriever.scoring import standardise
+from s3_retriever.scoring import POWER, REACH, softmax_peaks, standardise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +138,7 @@ def _read(
             if id not in rows:
                 rows[id] = torch.empty(len(tokens.ids), *keys.shape[1:], dtype=torch.half)
                 empty = np.zeros((len(tokens.ids), 0))
-                codes[id] = TokenCodes(empty, empty, tokens.starts, tokens.ends)
+                codes[id] = TokenCodes(empty, empty, empty, tokens.starts, tokens.ends)
             last = first + piece.stop - piece.start
             rows[id][piece.start : piece.stop] = keys[first:last]
             first = last
@@ -178,8 +178,6 @@ def _head_scores(
     keys: Tensor, queries: Tensor, owner: Tensor, count: int, passages: Passages
 ) -> Tensor:
     """Late interaction of one head for many questions at once, ``f32[count, A]``."""
-    from s3_retriever.scoring import POWER, REACH, softmax_peaks
-
     peaks = softmax_peaks(lambda tokens: keys[tokens] @ queries, queries.shape[1], passages)
     smooth = passages.smooth(peaks, REACH, POWER)
     total = torch.zeros(count, len(passages)).index_add_(0, owner, smooth.T.contiguous())
@@ -240,11 +238,11 @@ def _assemble(
     for tap in taps:
         mine = [h for h, head in enumerate(heads) if spec.tap_of(head) == tap]
         share = weights[mine]
-        covariance = sum(
+        covariance = sum(  # weighted over the heads
             w / share.sum() * torch.cov((asked[:, h] - mean[h]).double().T)
             for h, w in zip(mine, share, strict=True)
         )
-        root, inverse = _roots(covariance)  # type: ignore[arg-type]
+        root, inverse = _roots(covariance)
         loudness = float(share.sum()) ** 0.5
         whiten.append(loudness * root)
         unwhiten.append(inverse / loudness)
