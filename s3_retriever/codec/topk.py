@@ -62,10 +62,10 @@ def encode_unchecked(
     """
     _check_shapes(x, w_enc, b_enc, k)
     if x.is_cuda and _has_triton():
-        from s3_retriever.codec import triton_topk
+        from s3_retriever.codec.triton_topk import encode, supports
 
-        if triton_topk.supports(x.shape[1], w_enc.shape[1], k):
-            return triton_topk.encode(x, w_enc, b_enc, k)
+        if supports(x.shape[1], w_enc.shape[1], k):
+            return encode(x, w_enc, b_enc, k)
     return _encode_torch(x, w_enc, b_enc, k)
 
 
