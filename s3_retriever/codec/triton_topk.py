@@ -49,7 +49,7 @@ def encode(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Ten
     values = torch.empty(rows, k, dtype=x.dtype, device=x.device)
     block = _blocks(rows, d_in, x.element_size())
     if rows:
-        with torch.cuda.device(x.device if x.is_cuda else None):
+        with torch.cuda.device(x.device if x.is_cuda else -1):
             _encode_kernel[(triton.cdiv(rows, block.rows),)](
                 x,
                 weight,
