@@ -110,7 +110,14 @@ class TextGenerator:
 
     def count(self, prompt: str) -> int:
         """Count the tokens of a prompt as the model reads it, special tokens included."""
-        return len(self._encode(prompt))
+        return len(self.encode(prompt))
+
+    def encode(self, prompt: str) -> list[int]:
+        """Token ids of a prompt as the model reads it, special tokens included."""
+        tokenizer = self.backbone.tokenizer
+        written = any(t.strip() and prompt.startswith(t) for t in tokenizer.get_added_vocab())
+        encoded = tokenizer(prompt, add_special_tokens=not written, verbose=False)
+        return list(encoded["input_ids"])
 
     @property
     def context_window(self) -> int:
@@ -134,12 +141,6 @@ class TextGenerator:
         )
         return str(rendered)
 
-    def _encode(self, prompt: str) -> list[int]:
-        tokenizer = self.backbone.tokenizer
-        written = any(t.strip() and prompt.startswith(t) for t in tokenizer.get_added_vocab())
-        encoded = tokenizer(prompt, add_special_tokens=not written, verbose=False)
-        return list(encoded["input_ids"])
-
     def _decode(self, ids: list[int]) -> str:
         text = self.backbone.tokenizer.decode(
             ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
@@ -156,7 +157,7 @@ class TextGenerator:
             raise InputError(f"max_new_tokens={max_new_tokens} will not do; it must be at least 1")
         if temperature < 0:
             raise InputError(f"temperature={temperature} will not do; 0 is greedy, more is freer")
-        ids = self._encode(prompt)
+        ids = self.encode(prompt)
         if not ids:
             raise InputError("the prompt is empty; give the model something to continue")
         if len(ids) + max_new_tokens > self.context_window:
