@@ -1,0 +1,48 @@
+"""Rankers side by side: what a user would get from ours, and from what they would pick instead.
+
+::
+
+    from s3_retriever.evaluate import evaluate, load_folder, tables
+
+    print(tables(evaluate([load_folder("my-documents")])))
+"""
+
+from s3_retriever.evaluate.contenders import (
+    DEFAULT,
+    Contender,
+    Variant,
+    contenders,
+    embedding,
+    langchain,
+)
+from s3_retriever.evaluate.export import as_json, to_json
+from s3_retriever.evaluate.hits import Hit, Ranker
+from s3_retriever.evaluate.metrics import evidence_precision, evidence_recall, reciprocal_rank
+from s3_retriever.evaluate.own import load_folder
+from s3_retriever.evaluate.results import BUDGETS, Evaluation, Row, Run
+from s3_retriever.evaluate.run import evaluate
+from s3_retriever.evaluate.table import tables, variants_table
+
+__all__ = [
+    "BUDGETS",
+    "DEFAULT",
+    "Contender",
+    "Evaluation",
+    "Hit",
+    "Ranker",
+    "Row",
+    "Run",
+    "Variant",
+    "as_json",
+    "contenders",
+    "embedding",
+    "evaluate",
+    "evidence_precision",
+    "evidence_recall",
+    "langchain",
+    "load_folder",
+    "reciprocal_rank",
+    "tables",
+    "to_json",
+    "variants_table",
+]
