@@ -28,10 +28,10 @@ from s3_retriever.codec.bank import Bank
 from s3_retriever.codec.calibration import ARRAYS, Calibration
 from s3_retriever.codec.residual import Residual
 from s3_retriever.codec.sae import Sae
-from s3_retriever.errors import BankError
+from s3_retriever.errors import BankError, ModelMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 VERSION = 1
 """Version of the bank folder's format."""
@@ -63,13 +63,9 @@ def save_bank(bank: Bank, folder: Path) -> None:
             "version": VERSION,
             "model_name": bank.model_name,
             "fingerprint": bank.fingerprint,
-            "taps": [[tap.layer, tap.kv_head] for tap in calibration.taps],
-            "heads": [[head.layer, head.head] for head in calibration.heads],
-            "group": calibration.group,
-            "scaling": calibration.scaling,
+            **_places(calibration),
             "saes": names,
             "gain_scale": None if bank.residual is None else bank.residual.gain_scale,
-            "calibration": dict(calibration.metadata),
             "training": dict(bank.metadata),
             "sha256": {file: _sha256(folder / file) for file in _files(names, bank.residual)},
         }
@@ -102,14 +98,7 @@ def load_bank(folder: Path) -> Bank:
                     "copy the bank again"
                 )
         saes = tuple(load_sae(folder / name) for name in description["saes"])
-        calibration = Calibration(
-            taps=tuple(Tap(*tap) for tap in description["taps"]),
-            heads=tuple(Head(*head) for head in description["heads"]),
-            group=description["group"],
-            scaling=description["scaling"],
-            metadata=description["calibration"],
-            **_read_tensors(folder / "calibration.safetensors", ARRAYS),
-        )
+        calibration = _calibration(description, folder)
         return Bank(
             calibration=calibration,
             saes=saes,
@@ -124,6 +113,84 @@ def load_bank(folder: Path) -> Bank:
         if isinstance(error, BankError):
             raise
         raise BankError(f"{folder} is not a whole bank ({error}): copy it again") from error
+
+
+def save_calibration(calibration: Calibration, folder: str | Path, fingerprint: str) -> None:
+    """Write a calibration alone, for `load_calibration`.
+
+    Args:
+        calibration: To write.
+        folder: Made where it is missing.
+        fingerprint: Of the model, for these taps.
+
+    Raises:
+        BankError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {name: _compact(getattr(calibration, name)) for name in ARRAYS}
+        save_file(arrays, folder / "calibration.safetensors")
+        description = {
+            "format": "s3-retriever calibration",
+            "version": VERSION,
+            "fingerprint": fingerprint,
+            **_places(calibration),
+        }
+        text = json.dumps(description, indent=1)
+        (folder / "calibration.json").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BankError(f"cannot write to {folder}: {error}; choose a folder") from error
+
+
+def load_calibration(
+    folder: str | Path, fingerprint: Callable[[Sequence[Tap]], str]
+) -> Calibration:
+    """Open a calibration.
+
+    Args:
+        folder: Written by `save_calibration`.
+        fingerprint: Gives the fingerprint of the model at hand for some taps.
+
+    Raises:
+        BankError: missing or damaged.
+        ModelMismatchError: made for another model.
+    """
+    folder = Path(folder)
+    description = _read_json(folder / "calibration.json")
+    try:
+        calibration = _calibration(description, folder)
+        wanted = description["fingerprint"]
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, BankError):
+            raise
+        raise BankError(f"{folder} is not a whole calibration ({error}): make it again") from error
+    if fingerprint(calibration.taps) != wanted:
+        raise ModelMismatchError(
+            f"{folder} was calibrated for another model; run s3-retriever calibrate with this one"
+        )
+    return calibration
+
+
+def _places(calibration: Calibration) -> dict[str, Any]:
+    return {
+        "taps": [[tap.layer, tap.kv_head] for tap in calibration.taps],
+        "heads": [[head.layer, head.head] for head in calibration.heads],
+        "group": calibration.group,
+        "scaling": calibration.scaling,
+        "calibration": dict(calibration.metadata),
+    }
+
+
+def _calibration(description: dict[str, Any], folder: Path) -> Calibration:
+    return Calibration(
+        taps=tuple(Tap(*tap) for tap in description["taps"]),
+        heads=tuple(Head(*head) for head in description["heads"]),
+        group=description["group"],
+        scaling=description["scaling"],
+        metadata=description["calibration"],
+        **_read_tensors(folder / "calibration.safetensors", ARRAYS),
+    )
 
 
 def save_sae(sae: Sae, folder: Path, *, model_name: str = "") -> None:

@@ -1,0 +1,95 @@
+"""``s3-retriever demo``: Python's own language reference, read, kept and asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from s3_retriever.cli import common
+from s3_retriever.documents import Document
+
+if TYPE_CHECKING:
+    import argparse
+
+    from s3_retriever.engine import EndogenousIndex
+
+EXAMPLES = """\
+  s3-retriever demo
+  s3-retriever demo --index .demo/index"""
+
+QUESTIONS = (
+    "Which exception is raised when an import statement cannot find the module?",
+    "What happens when a generator's close() method is called?",
+    "In which order are the operands of an assignment evaluated?",
+)
+
+
+def topics() -> list[Document]:
+    """Return the Python language reference that ships with the interpreter, one document each."""
+    from pydoc_data.topics import topics as texts
+
+    return [Document(id=name, text=text) for name, text in texts.items() if text.strip()]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.add_argument("--index", default=".demo/index", metavar="FOLDER")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build or open the index, and ask three questions."""
+    index = _index(args)
+    stats = index.stats
+    saved = stats.kv_bytes / stats.index_bytes
+    print(
+        f"\nThe index takes {stats.bytes_per_token:.0f} bytes a token, "
+        f"{stats.index_bytes / 2**20:.1f} MiB in all. A full KV cache of these "
+        f"{stats.tokens:,} tokens\nwould take {stats.kv_bytes_per_token:,} bytes a token, "
+        f"{stats.kv_bytes / 2**30:.2f} GiB: {saved:,.0f} times as much, on the accelerator. "
+        f"The scan reads layers 0 to {stats.deepest_layer}\nof {stats.layers}.\n"
+    )
+    for question in QUESTIONS:
+        _ask(index, question)
+    print(f"Ask your own: s3-retriever ask {args.index} 'What does the yield expression do?'")
+    return 0
+
+
+def _index(args: argparse.Namespace) -> EndogenousIndex:
+    from s3_retriever.engine import EndogenousIndex
+    from s3_retriever.resolve import resolve_backbone
+
+    begun = perf_counter()
+    backbone = resolve_backbone(None, None, progress=True)
+    print(f"model     {perf_counter() - begun:6.1f} s   SmolLM2-135M-Instruct, {backbone.dtype}")
+    begun = perf_counter()
+    if (Path(args.index) / "catalogue.sqlite").exists():
+        index = EndogenousIndex.load(args.index, model=backbone)
+        print(f"open      {perf_counter() - begun:6.1f} s   {args.index}, saved by an earlier run")
+        return index
+    documents = topics()
+    size = sum(len(document.text) for document in documents)
+    print(f"reading {len(documents)} documents, {size:,} characters: the Python reference")
+    index = EndogenousIndex.build(documents, model=backbone, progress=not args.quiet)
+    report = index.stats.scan
+    print(f"scan      {report.seconds:6.1f} s   {report.tokens_per_second:,.0f} tokens/s")
+    begun = perf_counter()
+    index.save(args.index)
+    print(f"save      {perf_counter() - begun:6.1f} s   {args.index}")
+    return index
+
+
+def _ask(index: EndogenousIndex, question: str) -> None:
+    begun = perf_counter()
+    found = index.search(question, k=4)
+    searched = perf_counter() - begun
+    begun = perf_counter()
+    answer = index.answer(question, k=4, max_new_tokens=48)
+    answered = perf_counter() - begun
+    print(f"Q  {question}\nA  {answer.text}\n")
+    print("\n".join(common.span_lines(found.spans)))
+    print(
+        f"\n   search {searched:.2f} s ({found.seconds['read']:.2f} s to read the question), "
+        f"answer {answered:.1f} s from a prompt of {answer.prompt_tokens} tokens\n"
+    )

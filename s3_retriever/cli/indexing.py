@@ -1,0 +1,75 @@
+"""``s3-retriever index``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s3_retriever.cli import common
+
+if TYPE_CHECKING:
+    import argparse
+
+    from s3_retriever.engine import EndogenousIndex
+
+EXAMPLES = """\
+  s3-retriever index notes/ -o notes.s3
+  s3-retriever index report.txt minutes.md -o work.s3
+  pdftotext book.pdf - | s3-retriever index - -o book.s3
+  s3-retriever index notes/ -o notes.s3        again: only what changed is read"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="text file, folder, or - (stdin)")
+    parser.add_argument("-o", "--output", required=True, metavar="INDEX", help="index folder")
+    parser.add_argument("--bank", metavar="FOLDER", help="bank made by train; default: automatic")
+    parser.add_argument("--chunk-tokens", type=int, metavar="N", help="new tokens read at a time")
+    parser.add_argument("--max-memory", metavar="SIZE", help="on a GPU, such as 4GiB")
+    common.add_model(parser)
+    common.add_quiet(parser)
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build an index, or bring one up to date."""
+    from s3_retriever.config import ScanConfig
+    from s3_retriever.engine import EndogenousIndex
+
+    documents = common.read_documents(args.paths)
+    progress = common.shows_progress(args)
+    if (Path(args.output) / "catalogue.sqlite").exists():
+        index = EndogenousIndex.load(args.output, model=args.model)
+        old = index.documents
+        changed = [d for d in documents if d.id not in old or old[d.id].text != d.text]
+        index.delete([d.id for d in changed if d.id in old])
+        index.add(changed, progress=progress)
+        read = len(changed)
+    else:
+        scan = ScanConfig().replace(chunk_tokens=args.chunk_tokens, max_memory=args.max_memory)
+        index = EndogenousIndex.build(
+            documents, model=args.model, bank=args.bank, scan=scan, progress=progress
+        )
+        read = len(documents)
+    index.save(args.output)
+    _report(args, index, read)
+    return 0
+
+
+def _report(args: argparse.Namespace, index: EndogenousIndex, read: int) -> None:
+    stats = index.stats
+    if args.json:
+        common.print_json(
+            {
+                "index": args.output,
+                "read": read,
+                "documents": stats.documents,
+                "characters": stats.characters,
+                "tokens": stats.tokens,
+                "bytes_per_token": stats.bytes_per_token,
+                "seconds": stats.scan_seconds,
+            }
+        )
+        return
+    print(f"read {read:,} of {stats.documents:,} documents into {args.output}\n{stats}")
+    print(f"next: s3-retriever ask {args.output} 'a question'")

@@ -1,0 +1,84 @@
+"""Parses the command line, runs a command, and turns errors into one line on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from s3_retriever import __version__
+from s3_retriever.errors import S3Error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "demo": ("s3_retriever.cli.demo", "read the Python language reference and ask it questions"),
+    "index": ("s3_retriever.cli.indexing", "read text files through the model into an index"),
+    "search": ("s3_retriever.cli.searching", "find the spans that a question attends to"),
+    "ask": ("s3_retriever.cli.asking", "let the same model answer from those spans"),
+    "info": ("s3_retriever.cli.info", "show the sizes of an index"),
+    "verify": ("s3_retriever.cli.verify", "check every byte of an index"),
+    "calibrate": ("s3_retriever.cli.calibrate", "choose heads and whitening for a model"),
+    "train": ("s3_retriever.cli.train", "train sparse autoencoders on text"),
+    "bench": ("s3_retriever.cli.bench", "show where the time of a scan goes"),
+    "eval": ("s3_retriever.evaluate.command", "compare retrievers on labelled questions"),
+}
+"""Name of each command, the module with its `add_arguments` and `run`, and what it does."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments without the program's name; None for those of the process.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        args = _parse(sys.argv[1:] if argv is None else list(argv))
+    except SystemExit as stop:  # argparse has printed help, or what is wrong
+        return int(stop.code or 0)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except S3Error as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was saved before is whole", 130)
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"s3-retriever: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="s3-retriever",
+        description="The language model you already run, as its own retriever.",
+        epilog="First time: s3-retriever demo. Help on a command: s3-retriever COMMAND --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"s3-retriever {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    asked = next((word for word in argv if not word.startswith("-")), None)
+    for name, (module, summary) in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == asked:  # the others' modules need not be imported
+            code = import_module(module)
+            command.epilog = f"examples:\n{code.EXAMPLES}"
+            code.add_arguments(command)
+            command.set_defaults(run=code.run)
+    return parser.parse_args(argv)

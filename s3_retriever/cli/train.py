@@ -1,0 +1,62 @@
+"""``s3-retriever train``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s3_retriever.cli import common
+
+if TYPE_CHECKING:
+    import argparse
+
+EXAMPLES = """\
+  s3-retriever train books/ notes/ -o my-bank
+  s3-retriever train books/ --model ./my-model --calibration my-calibration -o my-bank
+  then: s3-retriever index notes/ --model ./my-model --bank my-bank -o notes.s3"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.add_argument("paths", nargs="+", metavar="TEXT", help="text file, folder, or - (stdin)")
+    parser.add_argument("-o", "--output", required=True, metavar="BANK")
+    parser.add_argument(
+        "--calibration", metavar="FOLDER", help="made by calibrate; default: made now"
+    )
+    parser.add_argument("--latents", type=int, metavar="N", help="size of the dictionary")
+    parser.add_argument("--k", type=int, metavar="N", help="latents kept per token")
+    parser.add_argument("--steps", type=int, metavar="N")
+    parser.add_argument("--seed", type=int, metavar="N")
+    common.add_model(parser)
+    common.add_quiet(parser)
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train a bank and save it."""
+    from s3_retriever.codec import TrainConfig
+    from s3_retriever.codec.store import load_calibration
+    from s3_retriever.fitting import builtin_sets, calibrate, make_bank
+    from s3_retriever.resolve import resolve_backbone
+
+    documents = common.read_documents(args.paths)
+    config = TrainConfig().replace(
+        n_latents=args.latents, k=args.k, steps=args.steps, seed=args.seed
+    )
+    progress = common.shows_progress(args)
+    backbone = resolve_backbone(args.model, None, not args.quiet)
+    if args.calibration is None:
+        calibration = calibrate(backbone, builtin_sets(), progress=progress)
+    else:
+        calibration = load_calibration(args.calibration, backbone.fingerprint)
+    bank = make_bank(backbone, calibration, documents, config, progress=progress)
+    bank.save(args.output)
+    if args.json:
+        common.print_json({"bank": args.output, **bank.metadata})
+    else:
+        print(
+            f"trained on {bank.metadata['training_tokens']:,} tokens: unexplained variance "
+            f"{bank.metadata['fvu']:.1%}, with the residual "
+            f"{bank.metadata['fvu_with_residual']:.1%}"
+        )
+        print(f"next: s3-retriever index TEXT --bank {args.output} -o INDEX")
+    return 0
