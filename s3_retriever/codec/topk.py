@@ -22,7 +22,7 @@ from s3_retriever.errors import InputError
 MAX_LATENTS = 65_536
 """Latent ids are stored in 16 bits."""
 
-_BLOCK_BYTES = 32 * 2**20
+_BLOCK_BYTES = 8 * 2**20
 """Bytes of preactivations held at once."""
 
 
@@ -142,23 +142,39 @@ def _encode_torch(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tens
 def _select(z: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
     """Pick the k largest of each row of preactivations ``[R, n]``, in two steps.
 
-    The k largest lie in the k groups of neighbours with the largest maxima, so only the maxima and
-    the members of those groups are ranked.
+    The k largest lie in the k groups with the largest maxima, so only the maxima and the members of
+    the best groups are ranked. A group is every ``n / size``-th latent, which is the fast way to
+    take maxima. Some groups more than k are kept, so that it is rare that a group passed over ties
+    with the k-th value; there the whole row is ranked.
     """
-    rows, n = z.shape
-    size = next(g for g in (16, 8, 4, 2, 1) if n % g == 0 and n // g >= k)
-    groups = z.view(rows, n // size, size)
-    maxima = groups.amax(2)
-    chosen = _top(maxima, torch.arange(n // size, device=z.device), k)[0]
-    members = groups.gather(1, chosen.unsqueeze(2).expand(-1, -1, size)).flatten(1)
-    ids = (chosen.unsqueeze(2) * size + torch.arange(size, device=z.device)).flatten(1)
-    latents, values = _top(members, ids, k)
+    n = z.shape[1]
+    size = _group_size(n, k)
+    count = n // size
+    kept = k if size == 1 else min(count, k + k // 4 + 4)
+    maxima = z.view(-1, size, count).amax(1)
+    latents, values = _top(maxima, torch.arange(count, device=z.device), kept)
+    if size > 1:
+        bar = values.amin(1)
+        members = torch.arange(0, n, count, device=z.device)[:, None]
+        ids = (latents[:, None] + members).flatten(1)
+        latents, values = _top(z.gather(1, ids), ids, k)
+        rows = (values.amin(1) == bar).nonzero().flatten()
+        if len(rows):
+            latents[rows], values[rows] = _top(z[rows], torch.arange(n, device=z.device), k)
     order = latents.argsort(1)
     return (
         latents.gather(1, order).to(torch.int32),
         values.gather(1, order),
         torch.isfinite(maxima).all(),
     )
+
+
+def _group_size(n: int, k: int) -> int:
+    """The power of two that divides n and leaves about as many groups as members to rank."""
+    size = 1
+    while n % (2 * size) == 0 and 4 * size * size * k <= n:
+        size *= 2
+    return size
 
 
 def _top(z: Tensor, ids: Tensor, k: int) -> tuple[Tensor, Tensor]:
