@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field
 
 from langchain_s3_retriever._conversion import to_chat
+from langchain_s3_retriever._tools import END, Tools
 from s3_retriever import background
 from s3_retriever.arguments import reject_unknown
 from s3_retriever.generate import TextGenerator  # noqa: TC001  # read by pydantic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from langchain_core.callbacks import (
         AsyncCallbackManagerForLLMRun,
         CallbackManagerForLLMRun,
     )
-    from langchain_core.language_models.base import LangSmithParams
-    from langchain_core.messages import BaseMessage
+    from langchain_core.language_models.base import LangSmithParams, LanguageModelInput
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.runnables import Runnable
+    from langchain_core.tools import BaseTool
 
 
 class EndogenousChat(BaseChatModel):
@@ -37,6 +40,7 @@ class EndogenousChat(BaseChatModel):
         max_new_tokens: Most tokens generated.
         temperature: 0 for greedy decoding.
         stop: Strings that end the answer, unless others are given when it is called.
+        disable_streaming: An answer that may hold a tool call comes in one piece.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -45,6 +49,7 @@ class EndogenousChat(BaseChatModel):
     max_new_tokens: int = Field(default=128, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     stop: list[str] | None = None
+    disable_streaming: bool | Literal["tool_calling"] = "tool_calling"
 
     def __init__(self, **values: Any) -> None:
         reject_unknown(values, type(self).model_fields, type(self).__name__)
@@ -54,6 +59,31 @@ class EndogenousChat(BaseChatModel):
     def model_name(self) -> str:
         """Name of the model."""
         return self.generator.model_name
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Let the model call tools, one in a turn.
+
+        The tools are described in the system message, and a call is read from JSON that the model
+        writes. What is no valid call comes back as words. How well this works is up to the model:
+        a small one seldom calls of its own accord, and `tool_choice` makes it.
+
+        Args:
+            tools: Whatever LangChain takes for a tool.
+            tool_choice: The name of the tool that must be called; ``"any"`` for the only one;
+                None or ``"auto"`` to leave it to the model; ``"none"`` for no call.
+            **kwargs: Further arguments of the call, such as `max_new_tokens`.
+
+        Raises:
+            InputError: `tool_choice` names no tool, or ``"any"`` where there are several.
+        """
+        bound = Tools.bound(tools, tool_choice)
+        return self.bind(tools=list(bound.schemas), tool_choice=bound.chosen, **kwargs)
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the model's own tokens of a text, special tokens left out."""
@@ -88,9 +118,12 @@ class EndogenousChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        prompt = self.generator.chat_prompt(to_chat(messages))
-        text = self.generator.generate(prompt, **self._settings(stop, kwargs))
-        message = AIMessage(text, response_metadata={"model_name": self.model_name})
+        tools = _tools(kwargs)
+        stops = [*(self.stop or [] if stop is None else stop), *([END] if tools.schemas else [])]
+        prompt = self.generator.chat_prompt(to_chat(tools.tell(messages))) + tools.opening
+        text = self.generator.generate(prompt, **self._settings(stops, kwargs))
+        message = tools.read(text)
+        message.response_metadata = {"model_name": self.model_name}
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     async def _agenerate(
@@ -131,16 +164,22 @@ class EndogenousChat(BaseChatModel):
     def _pieces(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> Iterator[str]:
-        prompt = self.generator.chat_prompt(to_chat(messages))
+        prompt = self.generator.chat_prompt(to_chat(_tools(kwargs).tell(messages)))
         return self.generator.stream(prompt, **self._settings(stop, kwargs))
 
     def _chunk(self, piece: str) -> ChatGenerationChunk:
         return ChatGenerationChunk(message=AIMessageChunk(content=piece))
 
     def _settings(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-        reject_unknown(kwargs, _CALL, type(self).__name__)
+        reject_unknown(kwargs, (*_CALL, *_TOOLS), type(self).__name__)
+        kwargs = {name: value for name, value in kwargs.items() if name in _CALL}
         own = {"max_new_tokens": self.max_new_tokens, "temperature": self.temperature}
         return {**own, **kwargs, "stop": (self.stop if stop is None else stop) or []}
 
 
 _CALL = ("max_new_tokens", "temperature")
+_TOOLS = ("tools", "tool_choice")
+
+
+def _tools(kwargs: dict[str, Any]) -> Tools:
+    return Tools.bound(kwargs.get("tools") or (), kwargs.get("tool_choice"))
