@@ -67,7 +67,7 @@ def resolve_bank(
         BankError: the folder holds no bank, or a damaged one.
     """
     if bank is None:
-        return bank_for(backbone, documents, progress)
+        bank = bank_for(backbone, documents, progress)
     if isinstance(bank, str | PathLike):
         bank = Bank.load(Path(bank))
     if not isinstance(bank, Bank):
@@ -77,10 +77,10 @@ def resolve_bank(
 
 
 def check_model(backbone: Backbone, bank: Bank, what: str) -> None:
-    """Make sure that a bank was made for this model.
+    """Make sure that a bank was made for this model and its tokenizer.
 
     Raises:
-        ModelMismatchError: it was made for another.
+        ModelMismatchError: it was made for another, or with another tokenizer.
     """
     try:
         same = backbone.fingerprint(bank.calibration.taps) == bank.fingerprint
@@ -92,6 +92,11 @@ def check_model(backbone: Backbone, bank: Bank, what: str) -> None:
             f"{what} was made with the model {bank.model_name or 'unknown'!r} and does not fit "
             f"{here!r}, whose weights or sizes differ; give the model it was made with "
             "(model=..., tokenizer=...) or build anew with this one"
+        )
+    if bank.metadata.get("tokenizer") not in (None, backbone.text.digest):
+        raise ModelMismatchError(
+            f"{what} was made with another tokenizer than {type(backbone.tokenizer).__name__} "
+            "given here; give the one that belongs to the model"
         )
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from s3_retriever.backbone.spec import Head, ModelSpec, Tap
 
+_LEAST_USED = 0.5  # a model's embedding is padded by a few rows, not doubled
+
 
 class Backbone:
     """A decoder-only causal language model and its tokenizer.
@@ -146,6 +148,11 @@ class Backbone:
         if last >= rows:
             raise ModelMismatchError(
                 f"the tokenizer makes ids up to {last} but the model embeds only {rows}; use the "
+                "tokenizer that belongs to the model"
+            )
+        if last < rows * _LEAST_USED:
+            raise ModelMismatchError(
+                f"the tokenizer makes ids up to {last} only but the model embeds {rows}; use the "
                 "tokenizer that belongs to the model"
             )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
 
 PIECE_CHARACTERS = 1 << 18
 """Longer texts are tokenised in pieces of at most this many characters."""
+
+_SAMPLE = (
+    "The quick brown fox, who'd jumped 1,234 times (so it's said) over 56 lazy dogs, wasn't "
+    "tired.\n\n  def area(radius: float) -> float:\n\treturn 3.14159 * radius**2\n"
+    "Größe, naïveté, œuvre; Привет, мир! 你好,世界。 مرحبا नमस्ते 🗼\r\n<|im_end|></s> https://e.org"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,12 @@ class TextTokenizer:
             id for id, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
         }
         return max(set(self._tokenizer.get_vocab().values()) - special, default=-1)
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of the tokens of a sample text; another tokenizer has another."""
+        ids = self._tokenizer.encode(_SAMPLE, add_special_tokens=False).ids
+        return hashlib.sha256(json.dumps(ids).encode()).hexdigest()
 
     def encode(self, text: str) -> TokenizedText:
         """Tokenise one text.

@@ -158,6 +158,7 @@ def train_bank(
         fingerprint=backbone.fingerprint(calibration.taps),
         model_name=Path(name).name,
         metadata={
+            "tokenizer": backbone.text.digest,
             "training": config.model_dump(mode="json"),
             "training_tokens": len(rows),
             "fvu": round(report.fvu, 4),
