@@ -188,6 +188,19 @@ class EndogenousRetriever(BaseRetriever):
         """
         return RetrieverQueryEngine.from_args(self, llm=llm or self.as_llm(), **kwargs)
 
+    def as_retriever(self, **settings: Any) -> Self:
+        """Return a retriever over the same index, with some settings changed.
+
+        Args:
+            **settings: Settings of the retriever; those not given stay as they are.
+
+        Raises:
+            InputError: an unknown argument or an impossible value.
+        """
+        own = {name: getattr(self._search, name) for name in _SEARCH}
+        own |= {"similarity_top_k": self.similarity_top_k, "filters": self.filters}
+        return type(self)(self.index, **(own | settings))
+
     def get_relevant_documents(self, query: QueryType) -> list[NodeWithScore]:
         """Search, under the name LangChain users know."""
         return self.retrieve(query)
