@@ -84,11 +84,13 @@ def read_documents(paths: Sequence[str]) -> list[Document]:
     documents = []
     for path in paths:
         if path == "-":
-            documents.append(_document("stdin", sys.stdin.read()))
+            text = _decoded(sys.stdin.buffer.read(), "standard input")
+            documents.append(Document(id="stdin", text=text))
             continue
         place = Path(path)
         if place.is_dir():
-            files = [f for f in sorted(place.rglob("*")) if f.suffix.lower() in SUFFIXES]
+            found = (f for f in sorted(place.rglob("*")) if f.suffix.lower() in SUFFIXES)
+            files = [f for f in found if f.is_file()]
             if not files:
                 raise InputError(f"{path} holds no text file ({', '.join(SUFFIXES)})")
             documents += [_read(f, f.relative_to(place).as_posix()) for f in files]
@@ -99,16 +101,17 @@ def read_documents(paths: Sequence[str]) -> list[Document]:
 
 def _read(file: Path, id: str) -> Document:
     try:
-        with file.open(encoding="utf-8", newline="") as stream:
-            text = stream.read()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{file} is not UTF-8 text (byte {error.start}); convert it: iconv -t UTF-8"
-        ) from error
+        data = file.read_bytes()
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}; check the path") from error
-    return _document(id, text, path=str(file))
+    return Document(id=id, text=_decoded(data, str(file)), metadata={"path": str(file)})
 
 
-def _document(id: str, text: str, **metadata: str) -> Document:
-    return Document(id=id, text=text, metadata=metadata)
+def _decoded(data: bytes, name: str) -> str:
+    """Decode text as it stands, line ends included."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name} is not UTF-8 text (byte {error.start}); convert it: iconv -t UTF-8"
+        ) from error

@@ -40,11 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         args = _parse(sys.argv[1:] if argv is None else list(argv))
-    except SystemExit as stop:  # argparse has printed help, or what is wrong
-        return int(stop.code or 0)
-    try:
         code: int = args.run(args)
         sys.stdout.flush()
+    except SystemExit as stop:  # argparse has printed help, or what is wrong
+        return int(stop.code or 0)
     except S3Error as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:

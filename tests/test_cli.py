@@ -1,0 +1,435 @@
+"""The command line: what it prints, what it returns, and what it leaves behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conftest import make_llama
+from random_bank import make_bank
+from s3_retriever import __version__, engine, persist
+from s3_retriever.cli import demo, main
+from s3_retriever.cli.main import COMMANDS, _parse
+from s3_retriever.documents import Document
+from s3_retriever.index import load_index, verify_index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from s3_retriever.backbone import Backbone
+
+HERE = [name for name, (module, _) in COMMANDS.items() if find_spec(module)]
+NOTES = {
+    "lamp.txt": "The lighthouse at Cape Morrow was built in 1871. Its lamp is forty metres high. "
+    "The last keeper, Tomas Ferreira, left the tower in 1961.\r\n",
+    "deep/bread.md": "Rye bread needs a sour starter. Bakers let the dough rest for a night. 🍞\n",
+    "skipped.bin": "no text file by its name",
+}
+QUESTION = "Who was the last keeper of the lighthouse?"
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes"
+    for name, text in NOTES.items():
+        write(folder / name, text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_llama: Any, tiny_backbone: Backbone, tmp_path_factory: Any) -> list[str]:
+    """Options that choose a tiny random model and its bank."""
+    folder: Path = tmp_path_factory.mktemp("tiny")
+    for part in tiny_llama:
+        part.save_pretrained(folder / "model")
+    make_bank(tiny_backbone).save(folder / "bank")
+    return ["--model", str(folder / "model"), "--bank", str(folder / "bank")]
+
+
+@pytest.fixture
+def index(notes: Path, tiny: list[str], tmp_path: Path, capsys: Any) -> str:
+    """An index of the notes by the tiny model."""
+    path = str(tmp_path / "notes.s3")
+    assert main(["index", str(notes), "-o", path, *tiny]) == 0
+    capsys.readouterr()
+    return path
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the documents that are read through a model."""
+    ids: list[str] = []
+    scan = engine.scan_documents
+
+    def spy(backbone: Any, bank: Any, documents: Any, *rest: Any, **more: Any) -> Any:
+        ids.extend(document.id for document in documents)
+        return scan(backbone, bank, documents, *rest, **more)
+
+    monkeypatch.setattr(engine, "scan_documents", spy)
+    return ids
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())
+
+
+def done(capsys: Any, *argv: str) -> str:
+    """Run a command that must succeed and say nothing on standard error."""
+    assert main(argv) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return str(out)
+
+
+def data(capsys: Any, *argv: str) -> Any:
+    return json.loads(done(capsys, *argv, "--json"))
+
+
+def failed(capsys: Any, *argv: str, code: int = 1) -> str:
+    """Run a command that must fail with one line on standard error, and return that."""
+    assert main(argv) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("s3-retriever: ") and err.count("\n") == 1 and err.endswith("\n")
+    return str(err)
+
+
+def texts(index: str) -> dict[str, str]:
+    return {item.document.id: item.document.text for item in load_index(index).documents}
+
+
+# --- the command line itself ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_help_has_examples(command: str, capsys: Any) -> None:
+    text = done(capsys, command, "--help")
+    assert text.startswith(f"usage: s3-retriever {command}")
+    assert "examples:" in text and f"s3-retriever {command}" in text
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_examples_parse(command: str) -> None:
+    examples = import_module(COMMANDS[command][0]).EXAMPLES
+    found = re.findall(r"s3-retriever (.*?)(?:\s{4,}.*)?$", examples, re.MULTILINE)
+    assert found
+    for example in found:
+        words = shlex.split(example)
+        assert words[0] in COMMANDS
+        _parse(words)
+
+
+def test_help_lists_the_commands(capsys: Any) -> None:
+    text = done(capsys, "--help")
+    assert all(re.search(rf"^ +{name}\b", text, re.MULTILINE) for name in COMMANDS)
+
+
+def test_version(capsys: Any) -> None:
+    assert done(capsys, "--version") == f"s3-retriever {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["dance"],
+        ["index", "notes"],
+        ["search", "notes.s3"],
+        ["search", "notes.s3", "q", "-k", "many"],
+        ["search", "notes.s3", "q", "--scoring", "luck"],
+        ["info", "notes.s3", "--misspelt"],
+    ],
+)
+def test_a_wrong_command_line_is_two(argv: list[str], capsys: Any) -> None:
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "usage: s3-retriever" in err
+
+
+def test_runs_as_a_module_and_bears_a_reader_that_leaves(index: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "s3_retriever", "info", index],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 1
+    process.stderr.close()
+
+
+# --- with the default model -----------------------------------------------------------------------
+
+
+def test_index_search_ask(notes: Path, tmp_path: Path, capsys: Any) -> None:
+    path = str(tmp_path / "default.s3")
+    made = data(capsys, "index", str(notes), "-o", path)
+    assert made["read"] == made["documents"] == 2
+    assert made["characters"] == len(NOTES["lamp.txt"]) + len(NOTES["deep/bread.md"])
+    assert made["tokens"] > 30 and made["bytes_per_token"] > 0
+
+    found = data(capsys, "search", path, QUESTION, "-k", "1")
+    (best,) = found["spans"]
+    assert best["document"] == "lamp.txt" and "Tomas Ferreira" in best["text"]
+    assert NOTES["lamp.txt"][best["start"] : best["end"]] == best["text"]
+    assert best["metadata"] == {"path": str(notes / "lamp.txt")}
+    assert set(best["parts"]) == {"s3", "bm25"}
+
+    text = done(capsys, "ask", path, QUESTION, "-k", "1", "--max-new-tokens", "4")
+    answer, place, evidence = text.splitlines()
+    assert answer
+    assert place.startswith("[1] lamp.txt, characters ") and "S3 " in place and "BM25 " in place
+    assert "Tomas Ferreira" in evidence
+
+
+def test_bench(notes: Path, capsys: Any) -> None:
+    report = data(capsys, "bench", str(notes), "--quiet", "--chunk-tokens", "64")
+    assert report["tokens"] > 30 and report["tokens_per_second"] > 0 and report["stages"]
+
+
+def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    documents = [Document("lamp", NOTES["lamp.txt"]), Document("bread", NOTES["deep/bread.md"])]
+    monkeypatch.setattr(demo, "topics", lambda: documents)
+    monkeypatch.setattr(demo, "QUESTIONS", (QUESTION,))
+    path = str(tmp_path / "demo")
+    assert main(["demo", "--index", path, "--quiet"]) == 0
+    first = capsys.readouterr().out
+    assert "reading 2 documents" in first and f"Q  {QUESTION}" in first
+    assert "[1] lamp" in first and f"s3-retriever ask {path}" in first
+    monkeypatch.setattr(demo, "QUESTIONS", ())
+    assert main(["demo", "--index", path]) == 0
+    second = capsys.readouterr().out
+    assert "saved by an earlier run" in second and "reading" not in second
+
+
+def test_demo_reads_the_language_reference() -> None:
+    documents = demo.topics()
+    assert len(documents) > 50
+    assert len({document.id for document in documents}) == len(documents)
+
+
+# --- indexing -------------------------------------------------------------------------------------
+
+
+def test_updating_reads_only_what_changed(
+    notes: Path, index: str, readings: list[str], tiny: list[str], capsys: Any
+) -> None:
+    model = tiny[:2]
+    assert data(capsys, "index", str(notes), "-o", index, *model)["read"] == 0
+    write(notes / "lamp.txt", "The lamp went out.")
+    write(notes / "new.txt", "A new note.")
+    report = data(capsys, "index", str(notes), "-o", index, *model)
+    assert (report["read"], report["documents"]) == (2, 3)
+    assert readings == ["lamp.txt", "new.txt"]
+    assert texts(index) == {
+        "deep/bread.md": NOTES["deep/bread.md"],
+        "lamp.txt": "The lamp went out.",
+        "new.txt": "A new note.",
+    }
+
+
+def test_indexing_for_people(notes: Path, tiny: list[str], tmp_path: Path, capsys: Any) -> None:
+    path = str(tmp_path / "notes.s3")
+    text = done(capsys, "index", str(notes), "-o", path, "--chunk-tokens", "32", *tiny)
+    assert text.startswith(f"read 2 of 2 documents into {path}\n")
+    assert f"s3-retriever ask {path}" in text
+
+
+@pytest.mark.parametrize("moment", ["scan", "save"])
+def test_an_interrupt_leaves_the_old_index_whole(
+    moment: str,
+    notes: Path,
+    index: str,
+    tiny: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    before = texts(index)
+
+    def interrupted(*_: Any, **__: Any) -> Iterator[Any]:
+        raise KeyboardInterrupt
+
+    if moment == "scan":
+        monkeypatch.setattr(engine, "scan_documents", interrupted)
+    else:
+        monkeypatch.setattr(persist, "save_index", interrupted)
+    write(notes / "lamp.txt", "The lamp went out.")
+    argv = ("index", str(notes), "-o", index, *tiny[:2])
+    assert "interrupted" in failed(capsys, *argv, code=130)
+    assert texts(index) == before and verify_index(index).ok
+
+
+def test_standard_input(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    path = str(tmp_path / "piped.s3")
+    text = "Straße 🗼.\r\nA second line.\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "latin-1"))
+    done(capsys, "index", "-", "-o", path, *tiny)
+    assert texts(path) == {"stdin": text}
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9")))
+    assert "standard input is not UTF-8" in failed(capsys, "index", "-", "-o", path, *tiny)
+
+
+def test_a_folder_with_a_text_files_name_is_walked(
+    notes: Path, tiny: list[str], tmp_path: Path, capsys: Any
+) -> None:
+    write(notes / "old.txt" / "inner.TXT", "Inside a folder.")
+    path = str(tmp_path / "notes.s3")
+    assert data(capsys, "index", str(notes), "-o", path, *tiny)["documents"] == 3
+    assert "old.txt/inner.TXT" in texts(path)
+
+
+def test_files_by_name(notes: Path, tiny: list[str], tmp_path: Path, capsys: Any) -> None:
+    path = str(tmp_path / "files.s3")
+    files = [str(notes / "lamp.txt"), str(notes / "skipped.bin")]
+    done(capsys, "index", *files, "-o", path, *tiny)
+    assert list(texts(path)) == files
+
+
+# --- searching and looking ------------------------------------------------------------------------
+
+
+def test_search_options(index: str, tiny: list[str], capsys: Any) -> None:
+    model = tiny[:2]
+    for more in (["--scoring", "coactivation", "--no-bm25"], ["--token-budget", "5"]):
+        spans = data(capsys, "search", index, QUESTION, *model, *more)["spans"]
+        assert spans
+        for span in spans:
+            assert NOTES[span["document"]][span["start"] : span["end"]] == span["text"]
+    assert sum(span["tokens"] for span in spans) == 5
+    lines = done(capsys, "search", index, QUESTION, *model, "--no-bm25").splitlines()
+    assert len(lines) % 2 == 0 and "S3 " in lines[0] and "BM25" not in lines[0]
+
+
+def test_ask_as_json(index: str, tiny: list[str], capsys: Any) -> None:
+    answer = data(capsys, "ask", index, QUESTION, *tiny[:2], "--max-new-tokens", "3")
+    assert answer["question"] == QUESTION
+    assert isinstance(answer["answer"], str) and answer["spans"]
+
+
+def test_info(index: str, capsys: Any) -> None:
+    info = data(capsys, "info", index)
+    assert info["documents"] == 2 and info["header"]["model_name"] == "tiny"
+    assert "documents   2 (" in done(capsys, "info", index)
+
+
+def test_verify(index: str, capsys: Any) -> None:
+    assert done(capsys, "verify", index).startswith("whole: 2 documents")
+    assert data(capsys, "verify", index)["ok"] is True
+    (segment,) = (Path(index) / "segments").iterdir()
+    content = bytearray(segment.read_bytes())
+    content[-1] ^= 1
+    segment.write_bytes(content)
+    assert segment.name in failed(capsys, "verify", index)
+    assert main(["verify", index, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+# --- a bank of one's own --------------------------------------------------------------------------
+
+
+def test_calibrate_train_index(
+    notes: Path, tiny: list[str], tmp_path: Path, capsys: Any, readings: list[str]
+) -> None:
+    model, bank = tiny[:2], str(tmp_path / "bank")
+    documents = [{"id": name, "text": text} for name, text in NOTES.items()]
+    start = NOTES["lamp.txt"].index("The last keeper")
+    evidence = [{"doc_id": "lamp.txt", "start": start, "end": start + 30}]
+    question = {"id": "1", "question": QUESTION, "evidence": evidence}
+    for name, rows in {"documents": documents, "questions": [question]}.items():
+        write(tmp_path / "set" / f"{name}.jsonl", "\n".join(map(json.dumps, rows)))
+
+    calibration = str(tmp_path / "calibration")
+    argv = ("calibrate", "--dataset", str(tmp_path / "set"), *model, "-o", calibration)
+    chosen = data(capsys, *argv, "--depth", "0.5", "--heads", "2")["heads"]
+    assert 1 <= len(chosen) <= 2 and all(head["layer"] < 2 for head in chosen)
+    assert sum(head["weight"] for head in chosen) == pytest.approx(1, abs=1e-4)
+    assert f"--calibration {calibration}" in done(capsys, *argv, "--depth", "0.5")
+
+    argv = ("train", str(notes), *model, "--calibration", calibration, "-o", bank)
+    argv += ("--latents", "32", "--k", "4", "--steps", "3")
+    trained = data(capsys, *argv)
+    assert trained["bank"] == bank and trained["training_tokens"] > 30
+    assert f"--bank {bank}" in done(capsys, *argv)
+
+    path = str(tmp_path / "own.s3")
+    assert data(capsys, "index", str(notes), *model, "--bank", bank, "-o", path)["read"] == 2
+    assert data(capsys, "search", path, QUESTION, *model)["spans"]
+    assert readings == ["deep/bread.md", "lamp.txt"]
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def test_texts_that_cannot_be_read(tmp_path: Path, capsys: Any) -> None:
+    out = str(tmp_path / "out.s3")
+    assert "check the path" in failed(capsys, "index", str(tmp_path / "gone.txt"), "-o", out)
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    message = failed(capsys, "index", str(tmp_path / "latin.txt"), "-o", out)
+    assert "latin.txt is not UTF-8 text (byte 3)" in message and "iconv" in message
+    (tmp_path / "empty").mkdir()
+    assert "holds no text file" in failed(capsys, "index", str(tmp_path / "empty"), "-o", out)
+    write(tmp_path / "blank.txt", " \n")
+    assert "blank.txt' is empty" in failed(capsys, "index", str(tmp_path / "blank.txt"), "-o", out)
+    assert not Path(out).exists()
+
+
+def test_no_index(tmp_path: Path, capsys: Any) -> None:
+    gone = str(tmp_path / "gone.s3")
+    for argv in (["search", gone, "q"], ["ask", gone, "q"], ["info", gone], ["verify", gone]):
+        assert "there is no folder" in failed(capsys, *argv)
+    assert "is not an index" in failed(capsys, "info", str(tmp_path))
+
+
+def test_a_damaged_index(index: str, tiny: list[str], capsys: Any) -> None:
+    (segment,) = (Path(index) / "segments").iterdir()
+    segment.write_bytes(segment.read_bytes()[:100])
+    assert "damaged" in failed(capsys, "search", index, "q", *tiny[:2])
+    (Path(index) / "catalogue.sqlite").write_bytes(b"not a catalogue at all")
+    for command in ("search", "ask"):
+        assert index in failed(capsys, command, index, "q", *tiny[:2])
+
+
+def test_another_model(
+    notes: Path, index: str, tiny_tokenizer: Any, tmp_path: Path, capsys: Any
+) -> None:
+    other = tmp_path / "other"
+    for part in (make_llama(tiny_tokenizer, seed=1), tiny_tokenizer):
+        part.save_pretrained(other)
+    capsys.readouterr()
+    before = texts(index)
+    model = ("--model", str(other))
+    for argv in (("search", index, "q"), ("index", str(notes), "-o", index)):
+        assert "was made with the model 'tiny'" in failed(capsys, *argv, *model)
+    assert texts(index) == before
+    assert "no/such/model" in failed(capsys, "search", index, "q", "--model", "./no/such/model")
+
+
+def test_settings_and_questions_that_will_not_do(
+    index: str, tiny: list[str], tmp_path: Path, capsys: Any
+) -> None:
+    model = tiny[:2]
+    assert "k=0 will not do" in failed(capsys, "search", index, "q", "-k", "0", *model)
+    assert "question is empty" in failed(capsys, "search", index, " ", *model)
+    assert "documents.jsonl" in failed(
+        capsys, "calibrate", "--dataset", str(tmp_path), "-o", str(tmp_path / "c"), *model
+    )
+    write(tmp_path / "a.txt", "Text.")
+    train = ("train", str(tmp_path / "a.txt"), *model, "-o", str(tmp_path / "b"))
+    assert "steps=0 will not do" in failed(capsys, *train, "--steps", "0")
+    assert "calibration.json" in failed(capsys, *train, "--calibration", str(tmp_path))
