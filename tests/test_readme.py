@@ -1,0 +1,72 @@
+"""What the README shows runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from s3_retriever.cli.main import COMMANDS, _parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+class Block(NamedTuple):
+    line: int
+    text: str
+
+
+def blocks(language: str) -> list[Block]:
+    """The code blocks of a language, and the line at which each begins."""
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [Block(README[: match.start(1)].count("\n"), match.group(1)) for match in found]
+
+
+def shell_lines() -> Iterator[list[str]]:
+    """The commands of the shell blocks, as words."""
+    for block in blocks("sh"):
+        for line in block.text.splitlines():
+            for command in line.split("&&"):
+                words = shlex.split(command, comments=True)
+                if words:
+                    yield words
+
+
+def test_there_is_something_to_run() -> None:
+    assert len(blocks("python")) >= 3
+    assert {words[0] for words in shell_lines()} >= {"make", "pip", "s3-retriever"}
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=lambda block: f"line{block.line + 1}")
+def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = compile("\n" * block.line + block.text, str(ROOT / "README.md"), "exec")
+    exec(code, {"__name__": "readme"})
+
+
+@pytest.mark.parametrize("words", list(shell_lines()), ids=" ".join)
+def test_shell_commands_exist(words: list[str]) -> None:
+    program, *arguments = words
+    if program == "make":
+        (target,) = arguments
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    elif program == "s3-retriever":
+        if arguments == ["--help"]:
+            return
+        assert arguments[0] in COMMANDS
+        _parse(arguments)  # exits where an argument is wrong
+    else:
+        assert program == "pip" and arguments[0] == "install"
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
+def test_links_lead_to_files(target: str) -> None:
+    assert (ROOT / target).is_file()
