@@ -1,0 +1,226 @@
+"""Peak memory and time per token against the length of the text: scan and full KV prefill.
+
+    python benchmarks/memory.py          # SmolLM2 on the CPU, 8B shape on CUDA; plots as well
+
+On the CPU every length runs in a process of its own; what is reported is its peak resident memory
+above that after loading the model and reading a little (Linux: `VmHWM`, reset before the run). On
+CUDA it is `torch.cuda.max_memory_allocated` above the weights. The codes, which stay on the host
+and grow by some bytes for each token, are counted apart.
+
+The prefill keeps keys and values of all layers, as an answer would need them. It is measured up to
+`--prefill-limit` tokens (the model's window, or what fits the card), and computed beyond: memory as
+a line and time as a parabola through the measured points.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from common import CUDA, arguments, default_model, documents_of, load, synchronize, text_of
+from common import write as write_results
+
+from s3_retriever.documents import Document
+from s3_retriever.report import ScanClock
+from s3_retriever.scan import scan
+
+if TYPE_CHECKING:
+    from s3_retriever.backbone import Backbone
+    from s3_retriever.codec import Bank
+
+_MIB = 2**20
+_WARM = 4096
+
+
+class Peak:
+    """Peak memory from here on, above what is in use now, in bytes."""
+
+    def __init__(self) -> None:
+        synchronize()
+        if CUDA:
+            torch.cuda.reset_peak_memory_stats()
+            self._before = torch.cuda.memory_allocated()
+        else:
+            Path("/proc/self/clear_refs").write_text("5")
+            self._before = _resident("VmRSS")
+
+    def bytes(self) -> int:
+        """The peak so far."""
+        synchronize()
+        now = torch.cuda.max_memory_allocated() if CUDA else _resident("VmHWM")
+        return now - self._before
+
+
+def _resident(name: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(row.split()[1]) * 1024 for row in lines if row.startswith(name))
+
+
+def run_scan(backbone: Backbone, bank: Bank, tokens: int, *, single: bool) -> dict[str, Any]:
+    """Scan and keep the codes, of documents of ten thousand characters or of one document."""
+    if single:
+        documents = [Document(id="0", text=text_of(backbone, tokens))]
+    else:
+        documents = documents_of(backbone, tokens)
+    peak, clock = Peak(), ScanClock(backbone.device)
+    codes = [part for _, part in scan(backbone, bank, documents, clock=clock)]
+    report = clock.report()
+    return {
+        "peak": peak.bytes(),
+        "codes": sum(part.nbytes for part in codes),
+        "read": report.tokens,
+        "seconds": report.seconds,
+    }
+
+
+def run_prefill(backbone: Backbone, tokens: int) -> dict[str, Any]:
+    """Read a text in one forward pass and keep the KV cache of all layers."""
+    ids = torch.from_numpy(backbone.text.encode(text_of(backbone, tokens)).ids).long()[None]
+    ids = ids[:, :tokens].to(backbone.device)
+    peak, begun = Peak(), perf_counter()
+    with torch.inference_mode():
+        kept = backbone.model(ids, use_cache=True, logits_to_keep=1)
+    synchronize()
+    took = perf_counter() - begun
+    return {"peak": peak.bytes(), "read": kept.past_key_values.get_seq_length(), "seconds": took}
+
+
+def run_one(args: argparse.Namespace) -> dict[str, Any]:
+    """Load, warm up, and measure one way at one length."""
+    torch.manual_seed(args.seed)
+    backbone, bank = load(default_model(args.model), args.dtype, args.seed)
+    return _run(backbone, bank, args.one, args.length)
+
+
+def _run(backbone: Backbone, bank: Bank, way: str, tokens: int) -> dict[str, Any]:
+    if way == "prefill":
+        run_prefill(backbone, min(512, tokens))
+        return run_prefill(backbone, tokens)
+    run_scan(backbone, bank, _WARM, single=False)
+    return run_scan(backbone, bank, tokens, single=way == "scan-one-document")
+
+
+def in_fresh_process(args: argparse.Namespace, way: str, tokens: int) -> dict[str, Any]:
+    """`run_one` in a process of its own."""
+    command = [sys.executable, __file__, "--one", way, "--length", str(tokens)]
+    command += ["--dtype", args.dtype, "--model", default_model(args.model)]
+    command += ["--seed", str(args.seed)]
+    found = subprocess.run(command, capture_output=True, text=True)
+    if found.returncode:
+        raise SystemExit(found.stderr)
+    result: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
+    return result
+
+
+def computed(measured: list[dict[str, Any]], tokens: int) -> dict[str, Any]:
+    """What a prefill of that many tokens would take: a line for memory, a parabola for time."""
+    read = np.array([row["tokens"] for row in measured], dtype=float)
+    peak = np.polyfit(read, [row["peak"] for row in measured], 1)
+    shape = np.stack([read, read**2], 1)
+    times = np.array([row["seconds"] for row in measured])
+    (linear, square), *_ = np.linalg.lstsq(shape / times[:, None], np.ones(len(read)), rcond=None)
+    return {
+        "tokens": tokens,
+        "peak": int(np.polyval(peak, tokens)),
+        "seconds": float(max(linear, 0) * tokens + max(square, 0) * tokens**2),
+        "computed": True,
+    }
+
+
+def table(rows: list[dict[str, Any]], way: str) -> None:
+    """Print one way's figures."""
+    for row in rows:
+        codes = f"{row['codes'] / row['tokens']:.0f} B/token codes" if "codes" in row else ""
+        above = (row["peak"] - (0 if CUDA else row.get("codes", 0))) / _MIB
+        print(
+            f"{way:<18} {row['tokens']:>9,} tokens  {above:>9,.0f} MiB  "
+            f"{row['seconds'] / row['tokens'] * 1e6:>8,.1f} µs/token  {codes}"
+            f"{'computed' if row.get('computed') else ''}"
+        )
+
+
+def plot(figures: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None:
+    """Draw memory and time against length, scan beside prefill."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    styles = {"scan": ("scan (this package)", "#0b6e4f"), "prefill": ("full KV prefill", "#b23a48")}
+    for way, (label, color) in styles.items():
+        rows = figures[way]
+        known = [row for row in rows if not row.get("computed")]
+        beyond = known[-1:] + [row for row in rows if row.get("computed")]
+        for part, dash, name in ((known, "o-", label), (beyond, "o:", f"{label}, computed")):
+            if len(part) < 2 and dash == "o:":
+                continue
+            tokens = [row["tokens"] for row in part]
+            host = [0 if CUDA else row.get("codes", 0) for row in part]
+            memory = [(row["peak"] - codes) / _MIB for row, codes in zip(part, host, strict=True)]
+            face = "white" if dash == "o:" else color
+            look = {"color": color, "markerfacecolor": face, "markersize": 5, "label": name}
+            left.plot(tokens, memory, dash, **look)
+            right.plot(tokens, [row["seconds"] for row in part], dash, **look)
+    left.set_ylabel("peak memory above the weights, MiB")
+    right.set_ylabel("seconds")
+    for axes in (left, right):
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel("tokens of text")
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1024:g}k")
+        axes.grid(alpha=0.25)
+    left.legend(frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (".svg", ".png"):
+        figure.savefig(path.with_suffix(suffix), dpi=150)
+    print(f"drawn: {path.with_suffix('.svg')}, {path.with_suffix('.png')}")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Measure all lengths, compute what is beyond the limit, print, write and draw."""
+    name = default_model(args.model)
+    backbone, bank = load(name, args.dtype, args.seed)
+    limit = args.prefill_limit or backbone.spec.max_positions
+
+    def measured(way: str, tokens: int) -> dict[str, Any]:
+        found = _run(backbone, bank, way, tokens) if CUDA else in_fresh_process(args, way, tokens)
+        return {"tokens": tokens, **found}
+
+    scans = [measured("scan", tokens) for tokens in args.lengths]
+    single = [measured("scan-one-document", args.lengths[-1])]
+    table(scans, "scan")
+    table(single, "scan, one document")
+    prefills = [measured("prefill", tokens) for tokens in args.prefill_lengths if tokens <= limit]
+    known = list(prefills)
+    beyond = [tokens for tokens in args.lengths if tokens > limit]
+    prefills += [computed(known, tokens) for tokens in beyond]
+    table(prefills, "prefill")
+    figures = {"scan": scans, "scan-one-document": single, "prefill": prefills}
+    path = write_results("memory", args, {"figures": figures}, backbone, bank)
+    plot(figures, f"{name}, {args.dtype}, {'GPU' if CUDA else 'CPU'}", path)
+
+
+if __name__ == "__main__":
+    parser = arguments(__doc__)
+    parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
+    lengths = [65_536, 262_144, 1_048_576] if CUDA else [7168, 28_672, 114_688]
+    parser.add_argument("--lengths", type=int, nargs="+", default=lengths)
+    prefill = [8192, 32_768, 65_536, 131_072] if CUDA else [1024, 2048, 4096, 7168]
+    parser.add_argument("--prefill-lengths", type=int, nargs="+", default=prefill)
+    parser.add_argument("--prefill-limit", type=int, default=0, help="0: the model's window")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--length", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(run_one(given)))
+    else:
+        main(given)
