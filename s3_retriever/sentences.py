@@ -15,14 +15,15 @@ MIN_CHARACTERS = 24
 """A shorter piece ("Yes.", a heading) joins the one that follows it."""
 
 _BREAK = re.compile(
-    r"\s*\n\s*"  # a line end, blank lines with it
-    r"|(?<=[。！？।])"  # full stops of scripts that need no space after them
+    r"\n\s*"  # a line end, blank lines with it
+    r"|(?<=[。！？।])(?:\s*\n\s*)?"  # full stops of scripts that need no space after them
     r"|(?<=[.!?…؟])[\"'”’»)\]]*\s+"
 )
 _ABBREVIATION = re.compile(
     r"(?:\b[A-Z]|\b(?:Mr|Mrs|Ms|Dr|St|vs|No|Nos|Jr|Sr|Co|Inc|Ltd|Prof|Gen|Fig|Eq|pp|cf|e\.g|i\.e)"
     r"|\b(?:[A-Z]\.)+[A-Z])\.$"
 )
+_LOOK_BACK = 8
 _CLAUSE = re.compile(r"[,;:—–]\s+|\s+")
 
 
@@ -45,7 +46,8 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 def _breaks(text: str) -> Iterator[int]:
     for match in _BREAK.finditer(text):
-        if "\n" in match.group() or not _ABBREVIATION.search(text[: match.start()][-8:]):
+        before = text[max(match.start() - _LOOK_BACK, 0) : match.start()]
+        if "\n" in match.group() or not _ABBREVIATION.search(before):
             yield match.end()
 
 
