@@ -1,0 +1,189 @@
+"""Scores of sentences against dense computations that follow the definitions word by word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import log
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from passage_samples import some_passages
+from random_bank import HEADS, K, make_bank
+from s3_retriever import scoring
+from s3_retriever.codec import Bank, Codes, fit_residual
+from s3_retriever.fusion import BM25_WEIGHT, fuse
+from s3_retriever.lexical import Lexicon, words
+from s3_retriever.scoring import POWER, REACH, attention, blocks, coactivation, standardise
+
+if TYPE_CHECKING:
+    from s3_retriever.backbone import Backbone
+    from s3_retriever.passages import Passages
+
+SIZES = [[120, 60, 400, 90, 30], [80], [310, 40, 150, 150]]
+WEIGHTS = torch.tensor([0.5, 0.2, 1.3])
+
+
+@pytest.fixture(scope="module")
+def passages() -> Passages:
+    """Ten sentences, the third and the last of which own no token."""
+    whole = some_passages(SIZES)
+    counts = np.diff(whole.bounds)
+    counts[[2, -1]] = 0
+    return replace(whole, bounds=np.concatenate([[0], np.cumsum(counts)]))
+
+
+@pytest.fixture(scope="module", params=["codes alone", "with residual"])
+def bank(request: pytest.FixtureRequest, tiny_backbone: Backbone) -> Bank:
+    plain = make_bank(tiny_backbone)
+    calibration = plain.calibration.replace(
+        head_weights=WEIGHTS, query_mean=normal(len(HEADS), 16, seed=7)
+    )
+    residual = fit_residual(normal(500, 48, seed=8)) if request.param == "with residual" else None
+    return replace(plain, calibration=calibration, residual=residual)
+
+
+@pytest.fixture(scope="module")
+def codes(bank: Bank, passages: Passages) -> Codes:
+    keys = normal(int(passages.bounds[-1]), 3, 16, seed=1)
+    return bank.encode(keys, torch.float32)
+
+
+@pytest.fixture(scope="module")
+def queries() -> Tensor:
+    return 3 * normal(5, len(HEADS), 16, seed=2)
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def owned(passages: Passages) -> list[slice]:
+    return [slice(*pair) for pair in zip(passages.bounds, passages.bounds[1:], strict=False)]
+
+
+def dense_attention(queries: Tensor, bank: Bank, codes: Codes, passages: Passages) -> Tensor:
+    """Softmax over the whole text, best of each sentence, sum, standardise, weigh."""
+    calibration = bank.calibration
+    x, total = bank.decode(codes).double(), torch.zeros(len(passages), dtype=torch.double)
+    for h, weight in enumerate(WEIGHTS / WEIGHTS.sum()):
+        centred = (queries[:, h] - calibration.query_mean[h]).double()  # the whitening is 1
+        logits = calibration.scaling * centred @ x[:, calibration.reads[h]].T
+        shares = torch.softmax(logits, dim=1)
+        best = torch.zeros(len(passages), len(queries), dtype=torch.double)
+        for a, tokens in enumerate(owned(passages)):
+            if tokens.stop > tokens.start:
+                best[a] = shares[:, tokens].amax(1)
+        score = passages.smooth(best, REACH, POWER).sum(1)
+        total += weight * (score - score.mean()) / score.std(correction=0)
+    return total.float()
+
+
+@pytest.mark.parametrize("block", [1, 7, 30, 4096])
+def test_attention_is_the_dense_computation(
+    block: int,
+    queries: Tensor,
+    bank: Bank,
+    codes: Codes,
+    passages: Passages,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scoring, "_BLOCK_TOKENS", block)
+    result = attention(queries, bank, codes, passages)
+    expected = dense_attention(queries, bank, codes, passages)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_attention_bears_extreme_logits(
+    bank: Bank, codes: Codes, passages: Passages, queries: Tensor
+) -> None:
+    result = attention(1e4 * queries, bank, codes, passages)
+    assert result.isfinite().all() and result.std() > 0
+
+
+def test_attention_finds_the_sentence_of_a_key_that_is_asked_for(tiny_backbone: Backbone) -> None:
+    bank, passages = make_bank(tiny_backbone), some_passages([[300] * 12])
+    keys = 0.1 * normal(int(passages.bounds[-1]), 3, 16, seed=3)
+    wanted = normal(3, 16, seed=4)
+    keys[passages.bounds[7] + 2] = 2 * wanted
+    codes = bank.encode(keys, torch.float32)
+    for score in (attention, coactivation):
+        assert score(4 * wanted[None], bank, codes, passages).argmax() == 7
+
+
+def test_coactivation_is_equation_7(
+    queries: Tensor, bank: Bank, codes: Codes, passages: Passages
+) -> None:
+    per_token = [0.0] * len(codes.values)
+    for site, (active, strength) in enumerate(bank.encode_queries(queries)):
+        asked: dict[int, float] = {}
+        for f, w in zip(active.flatten().tolist(), strength.flatten().tolist(), strict=True):
+            asked[f] = asked.get(f, 0.0) + w
+        posts: dict[int, list[int]] = {f: [] for f in asked}
+        for t in range(len(per_token)):
+            for slot in range(site * K, site * K + K):
+                if codes.values[t, slot] > 0 and int(codes.latents[t, slot]) in posts:
+                    posts[int(codes.latents[t, slot])].append(t)
+        for f, tokens in posts.items():
+            for t in tokens:
+                per_token[t] += asked[f] / (log(1 + len(tokens)) + 1)
+    assert sum(per_token) > 0
+    best = torch.tensor([max(per_token[tokens], default=0.0) for tokens in owned(passages)])
+    expected = standardise(passages.smooth(best, REACH, POWER))
+    result = coactivation(queries, bank, codes, passages)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 5, 64, 10_000])
+def test_blocks_hold_whole_sentences(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "_BLOCK_TOKENS", size)
+    counts = np.random.default_rng(0).integers(0, 12, 200)
+    counts[:3] = counts[-4:] = 0
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    ranges = list(blocks(bounds))
+    read = [token for a, b in ranges for token in range(bounds[a], bounds[b])]
+    assert read == list(range(bounds[-1]))
+    for first, last in ranges:
+        assert 0 < bounds[last] - bounds[first] <= max(size, counts[first:last].max())
+
+
+def test_standardised_scores_have_mean_0_and_deviation_1() -> None:
+    scores = standardise(3 + 7 * normal(50, 4, seed=5))
+    torch.testing.assert_close(scores.mean(0), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scores.std(0, correction=0), torch.ones(4))
+    assert (standardise(torch.full((5,), 2.0)) == 0).all()
+
+
+def test_parts_are_weighed_and_added() -> None:
+    s3, bm25 = normal(2, 6, seed=6)
+    torch.testing.assert_close(fuse({"s3": s3, "bm25": bm25}), s3 + BM25_WEIGHT * bm25)
+    torch.testing.assert_close(fuse({"s3": s3}), s3)
+
+
+def test_words_are_stemmed_and_stop_words_left_out() -> None:
+    assert words("The Keepers were CLIMBING the steps of Straße 9!") == [
+        "keeper",
+        "climb",
+        "step",
+        "straße",
+        "9",
+    ]
+
+
+def test_bm25_finds_the_rare_word_and_its_neighbours() -> None:
+    passages = some_passages([[100] * 6, [100] * 6])
+    texts = ["ships saw the lamp of the tower"] * 12
+    texts[3] = "the keeper climbed"
+    scores = Lexicon(texts, passages).scores("Did a keeper climb?")
+    assert scores.argmax() == 3
+    assert scores[2] > scores[1] > scores[8] and scores[8] == scores[11]
+
+
+def test_bm25_without_a_word_to_go_by() -> None:
+    passages = some_passages([[100] * 3])
+    assert (Lexicon(["a lamp", "a tower", "a ship"], passages).scores("Who was it?") == 0).all()
+    assert (Lexicon(["a lamp", "a tower", "a ship"], passages).scores("zebra") == 0).all()
+    assert (Lexicon(["", "!", "the"], passages).scores("lamp") == 0).all()
