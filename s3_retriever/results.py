@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from s3_retriever.report import ScanReport
 
 _CONTEXT = 80
+_WORD = re.compile(r"^\S*\s*")
+_LAST_WORD = re.compile(r"\s*\S*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,26 @@ class SearchResult:
         return f"<div><b>{escape(self.question)}</b><ol>{items}</ol></div>"
 
     def _span_html(self, span: Span) -> str:
-        text = self.sources[span.document_id].text
-        before = text[max(span.start - _CONTEXT, 0) : span.start]
-        after = text[span.end : span.end + _CONTEXT]
+        before, after = _around(self.sources[span.document_id].text, span)
         return (
             f"<small>{escape(span.document_id)}, characters {span.start:,}–{span.end:,}; "
-            f"{escape(_parts(span))}</small><br>"
-            f'<span style="white-space: pre-wrap">{escape(before)}'
-            f"<mark>{escape(span.text)}</mark>{escape(after)}</span>"
+            f"{escape(_parts(span))}</small>"
+            '<div style="white-space: pre-wrap; margin: 0.2em 0 1em">'
+            f'<span style="opacity: 0.6">{escape(before)}</span>'
+            f"<mark>{escape(span.text)}</mark>"
+            f'<span style="opacity: 0.6">{escape(after)}</span></div>'
         )
+
+
+def _around(text: str, span: Span) -> tuple[str, str]:
+    """Some whole words before and after a span, with dots where more is left out."""
+    before = text[max(span.start - _CONTEXT, 0) : span.start]
+    after = text[span.end : span.end + _CONTEXT]
+    if span.start > _CONTEXT:
+        before = f"… {_WORD.sub('', before, count=1)}"
+    if span.end + _CONTEXT < len(text):
+        after = f"{_LAST_WORD.sub('', after)} …"
+    return before, after
 
 
 def _parts(span: Span) -> str:
