@@ -19,9 +19,10 @@ from s3_retriever.evaluate.export import as_json, to_json
 from s3_retriever.evaluate.hits import Hit, Ranker
 from s3_retriever.evaluate.metrics import evidence_precision, evidence_recall, reciprocal_rank
 from s3_retriever.evaluate.own import load_folder
+from s3_retriever.evaluate.report import to_html
 from s3_retriever.evaluate.results import BUDGETS, Evaluation, Row, Run
 from s3_retriever.evaluate.run import evaluate
-from s3_retriever.evaluate.table import tables, variants_table
+from s3_retriever.evaluate.table import every_variant, tables
 
 __all__ = [
     "BUDGETS",
@@ -37,12 +38,13 @@ __all__ = [
     "contenders",
     "embedding",
     "evaluate",
+    "every_variant",
     "evidence_precision",
     "evidence_recall",
     "langchain",
     "load_folder",
     "reciprocal_rank",
     "tables",
+    "to_html",
     "to_json",
-    "variants_table",
 ]

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
+from s3_retriever.evaluate.external import locate
 from s3_retriever.fitting.questions import Evidence, LabelledQuestion, LabelledSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-SUFFIXES = (".txt", ".md", ".rst", ".text")
+SUFFIXES = (".txt", ".md", ".markdown", ".rst", ".text")
 """Files that are read as text."""
 
 QUESTIONS = "questions.jsonl"
@@ -24,7 +25,7 @@ def load_folder(folder: str | Path) -> LabelledSet:
 
     Files are found in subfolders too; a document's id is its path from the folder. A line of
     ``questions.jsonl`` is ``{"question", "evidence": [...], "answers": [...]}``; evidence is a
-    quotation from one of the files, ``"the very words"``, or ``{"doc_id", "text"}``, or
+    quotation from one of the files, ``"the very words"`` (white space may differ), or ``{"doc_id", "text"}``, or
     ``{"doc_id", "start", "end"}`` in characters. ``"answers"``, ``"id"`` and ``"type"`` may be
     left out, and so may ``"evidence"`` where there are answers.
 
@@ -50,7 +51,7 @@ def _documents(folder: Path) -> Iterator[Document]:
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in SUFFIXES and path.is_file():
             try:
-                text = path.read_text(encoding="utf-8")
+                text = path.read_bytes().decode("utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise InputError(f"{path} cannot be read as UTF-8: {error}") from error
             if text.strip():
@@ -95,9 +96,8 @@ def _evidence(item: Any, texts: Mapping[str, str]) -> Evidence:
         if not 0 <= start < end <= len(texts.get(id, "")):
             raise InputError(f"the evidence {item} lies in no document")
         return Evidence(id, start, end)
-    for name in texts if id is None else [id]:
-        at = texts.get(name, "").find(quotation) if quotation else -1
-        if at >= 0:
-            return Evidence(name, at, at + len(quotation))
-    where = "any file" if id is None else repr(id)
-    raise InputError(f"the words {quotation!r} do not stand in {where}; quote them exactly")
+    hit = locate(quotation, {} if id is None else {"doc_id": id}, texts)
+    if not hit.document_id or (id is not None and hit.document_id != id):
+        where = "any file" if id is None else repr(id)
+        raise InputError(f"the words {quotation!r} do not stand in {where}; quote them exactly")
+    return Evidence(hit.document_id, hit.start, hit.end)

@@ -130,5 +130,5 @@ def embedding(bench: Bench, embedder: Embedder, *, size: int, smooth: bool) -> C
 
 def hybrid(bench: Bench, embedder: Embedder, *, size: int, smooth: bool) -> ChunkRanker:
     """BM25 and embeddings by reciprocal rank fusion."""
-    scorers = [bench.bm25(size), bench.vectors(size, embedder)]
+    scorers: list[Scorer] = [bench.bm25(size), bench.vectors(size, embedder)]
     return ChunkRanker(bench.chunks(size), scorers, smooth=smooth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,12 +21,12 @@ from s3_retriever.evaluate.results import READER_METRICS
 from s3_retriever.generate import TextGenerator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.documents import Document
     from s3_retriever.evaluate.hits import Hit
-    from s3_retriever.evaluate.results import Evaluation
+    from s3_retriever.evaluate.results import Evaluation, Run
     from s3_retriever.fitting.questions import LabelledQuestion, LabelledSet
 
 FIRST_TOKENS = 8
@@ -63,7 +64,7 @@ class Reader:
 
     def measure(
         self, question: LabelledQuestion, hits: Sequence[Hit], full: Tensor | None
-    ) -> dict[str, float]:
+    ) -> tuple[str, dict[str, float]]:
         """Measure the answer to one question.
 
         Args:
@@ -73,9 +74,9 @@ class Reader:
             full: What `full_context` gave for this question.
 
         Returns:
-            The measures of `READER_METRICS`. ``nll`` is the mean negative log-likelihood of a
-            token of the first gold answer, in nats; ``kl`` the mean over its first tokens of
-            ``KL(full ‖ retrieved)``, NaN where there is no full context.
+            The answer, and the measures of `READER_METRICS`. ``nll`` is the mean negative
+            log-likelihood of a token of the first gold answer, in nats; ``kl`` the mean over its
+            first tokens of ``KL(full ‖ retrieved)``, NaN where there is no full context.
         """
         spans = self._spans(within(hits, self._budget))
         prompt = build_prompt(self._generator, question.question, spans, self._config)
@@ -86,7 +87,7 @@ class Reader:
         ids = self._answer_ids(question)
         logs = self._log_probabilities(prompt.text, ids)
         likelihood = logs[torch.arange(len(ids)), torch.tensor(ids)]
-        return {
+        return text, {
             "em": exact_match(text, question.answers),
             "f1": token_f1(text, question.answers),
             "in_context": answer_in(context, question.answers),
@@ -167,31 +168,33 @@ def read_answers(
     """
     config = SHORT if isinstance(answers, bool) else answers
     budget = int(found.metric.rpartition("@")[2])
-    readings = [
-        _read_set(found, place, Reader(backbone, labelled.documents, config, budget), progress)
-        for place, labelled in enumerate(found.sets)
-    ]
-    for number, row in enumerate(found.rows):
-        found = found.with_values(row, [reading[number] for reading in readings])
-    return found
+    fresh: dict[int, Run] = {}
+    for place, labelled in enumerate(found.sets):
+        reader = Reader(backbone, labelled.documents, config, budget)
+        runs = [row.runs[place] for row in found.rows]
+        read = _read_set(labelled, runs, reader, progress)
+        fresh.update({id(old): new for old, new in zip(runs, read, strict=True)})
+    return found.exchange(fresh)
 
 
 def _read_set(
-    found: Evaluation, place: int, reader: Reader, progress: bool
-) -> list[Mapping[str, np.ndarray]]:
-    """For each row its values on one set."""
-    labelled: LabelledSet = found.sets[place]
-    runs = [row.runs[place] for row in found.rows]
-    values = [
-        {metric: np.full(len(labelled.questions), np.nan) for metric in READER_METRICS}
-        for _ in runs
-    ]
+    labelled: LabelledSet, runs: Sequence[Run], reader: Reader, progress: bool
+) -> list[Run]:
+    """The runs on one set, with answers and their measures."""
+    count = len(labelled.questions)
+    values = [{metric: np.full(count, np.nan) for metric in READER_METRICS} for _ in runs]
+    texts = [[""] * count for _ in runs]
     bar = tqdm(labelled.questions, desc=f"Answering {labelled.name}", disable=not progress)
     for number, question in enumerate(bar):
         if not question.answers:
             continue
         full = reader.full_context(question)
-        for run, kept in zip(runs, values, strict=True):
-            for metric, value in reader.measure(question, run.hits[number], full).items():
-                kept[metric][number] = value
-    return list(values)
+        for place, run in enumerate(runs):
+            text, measured = reader.measure(question, run.hits[number], full)
+            texts[place][number] = text
+            for metric, value in measured.items():
+                values[place][metric][number] = value
+    return [
+        replace(run, values={**run.values, **new}, answers=tuple(said))
+        for run, new, said in zip(runs, values, texts, strict=True)
+    ]

@@ -11,7 +11,7 @@ import numpy as np
 from s3_retriever.evaluate.metrics import bootstrap, mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from s3_retriever.evaluate.contenders import Contender, Role
     from s3_retriever.evaluate.heat import Heat
@@ -58,6 +58,7 @@ class Run:
         hits: For each question, up to the largest budget.
         cost: What it took.
         heat: Where it was kept: for the number of a question, the heat of each hit.
+        answers: What the reader answered each question, where it was asked; else empty.
     """
 
     ranker: str
@@ -67,6 +68,7 @@ class Run:
     hits: tuple[tuple[Hit, ...], ...]
     cost: Cost
     heat: Mapping[int, tuple[Heat, ...]] = field(default_factory=dict)
+    answers: tuple[str, ...] = ()
 
     def mean(self, metric: str) -> float:
         """Mean over the questions that have a value; NaN where none has."""
@@ -206,13 +208,9 @@ class Evaluation:
             for kind, masks in self.kinds.items()
         }
 
-    def with_values(self, row: Row, values: Sequence[Mapping[str, np.ndarray]]) -> Evaluation:
-        """A copy in which the runs of a row, set by set, hold more values."""
-        more = {
-            id(run): replace(run, values={**run.values, **new})
-            for run, new in zip(row.runs, values, strict=True)
-        }
-        return replace(self, runs=tuple(more.get(id(run), run) for run in self.runs))
+    def exchange(self, runs: Mapping[int, Run]) -> Evaluation:
+        """A copy with other runs in place of those whose `id` is given."""
+        return replace(self, runs=tuple(runs.get(id(run), run) for run in self.runs))
 
     def _merit(self, row: Row) -> float:
         score = row.mean(self.metric)

@@ -1,7 +1,8 @@
-"""The tables of an evaluation, for a terminal."""
+"""The tables of an evaluation: what they hold, and how a terminal shows them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -12,104 +13,137 @@ if TYPE_CHECKING:
 
     from s3_retriever.evaluate.results import Evaluation, Row
 
-_NAME = 12
+_LONGEST = 20
 NOTHING = "·"
 """Stands for a value that does not exist."""
 
 
+@dataclass(frozen=True)
+class Table:
+    """Rankers below each other.
+
+    Attributes:
+        title: What is shown.
+        heads: Of the columns, without that of the rankers.
+        rows: The rankers.
+        body: The cells of each row.
+        best: Which cells are the best of their column, where that is told.
+    """
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Row]
+    body: Sequence[Sequence[str]]
+    best: Sequence[Sequence[bool]] | None = None
+
+    def __str__(self) -> str:
+        lines = [["ranker", *map(_short, self.heads)]]
+        lines += [[named(row), *cells] for row, cells in zip(self.rows, self.body, strict=True)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        lines.insert(1, ["─" * width for width in widths])
+        return "\n".join([self.title, *(_line(cells, widths) for cells in lines)])
+
+
 def tables(found: Evaluation) -> str:
-    """All tables of an evaluation: the comparison, budgets and costs, types, answers."""
-    sections = [_comparison(found), _overview(found), *_kinds(found), *_answers(found)]
-    return "\n\n".join(sections)
+    """All tables of an evaluation as text: the comparison, budgets and costs, types, answers."""
+    shown = [comparison(found), overview(found), by_type(found), answers(found)]
+    return "\n\n".join(str(table) for table in shown if table is not None)
 
 
-def variants_table(found: Evaluation) -> str:
+def comparison(found: Evaluation) -> Table:
+    """Each ranker at its best variant on every set, and how far it is from the best baseline."""
+    values = [[*row.means(found.metric), row.mean(found.metric)] for row in found.rows]
+    running = [row.role != "reference" for row in found.rows]
+    tops = [
+        max((v for v, runs in zip(column, running, strict=True) if runs), default=None)
+        for column in zip(*values, strict=True)
+    ]
+    base = found.baseline
+    against = f"; the last column is the difference to {named(base)}" if base else ""
+    return Table(
+        title=f"{describe(found.metric).capitalize()}{against}",
+        heads=[*_names(found), "mean", "difference [95% CI]"],
+        rows=found.rows,
+        body=[
+            [*map(percent, line), difference(found, row)]
+            for line, row in zip(values, found.rows, strict=True)
+        ],
+        best=[
+            [*(runs and v == top for v, top in zip(line, tops, strict=True)), False]
+            for line, runs in zip(values, running, strict=True)
+        ],
+    )
+
+
+def overview(found: Evaluation) -> Table:
+    """Means over sets of all measures of what was retrieved, and costs."""
+    metrics = [f"{name}@{b}" for name in ("recall", "precision") for b in found.budgets]
+    return Table(
+        title="Means over sets: recall, precision and MRR in %, and costs",
+        heads=[
+            *(f"{name}@{b}" for name in "RP" for b in found.budgets),
+            *("MRR", "index s", "search ms", "bytes/token"),
+        ],
+        rows=found.rows,
+        body=[
+            [
+                *(percent(row.mean(metric)) for metric in (*metrics, "mrr")),
+                f"{row.cost.index_seconds:.1f}",
+                f"{1000 * row.cost.search_seconds:.0f}",
+                f"{row.cost.bytes_per_token:.0f}",
+            ]
+            for row in found.rows
+        ],
+    )
+
+
+def by_type(found: Evaluation) -> Table | None:
+    """Recall by type of question, over all sets together; None where there are no types."""
+    if not found.kinds:
+        return None
+    counts = {kind: sum(int(m.sum()) for m in masks) for kind, masks in found.kinds.items()}
+    return Table(
+        title=f"{describe(found.metric).capitalize()}, by type of question",
+        heads=[f"{kind} ({count})" for kind, count in counts.items()],
+        rows=found.rows,
+        body=[[percent(v) for v in found.kind_means(row).values()] for row in found.rows],
+    )
+
+
+def answers(found: Evaluation) -> Table | None:
+    """Measures of answers; None where none were asked for."""
+    if not any(metric in run.values for run in found.runs for metric in READER_METRICS):
+        return None
+    formats: dict[str, Callable[[float], str]] = {"nll": nats, "kl": nats}
+    return Table(
+        title="Answers of the same reader, means over sets: %, and nats (lower is better)",
+        heads=list(READER_METRICS.values()),
+        rows=found.rows,
+        body=[
+            [formats.get(metric, percent)(row.mean(metric)) for metric in READER_METRICS]
+            for row in found.rows
+        ],
+    )
+
+
+def every_variant(found: Evaluation) -> Table:
     """Every variant of every ranker, not only the best."""
-    rows = [row for c in found.contenders for row in found.variants(c)]
-    return _table(
-        f"Every variant, {describe(found.metric)}",
-        ["ranker", *_heads(found), "mean"],
-        [[named(row), *map(percent, row.means(found.metric)), _mean(found, row)] for row in rows],
+    rows = [row for contender in found.contenders for row in found.variants(contender)]
+    return Table(
+        title=f"Every variant: {describe(found.metric)}",
+        heads=[*_names(found), "mean"],
+        rows=rows,
+        body=[
+            [*map(percent, row.means(found.metric)), percent(row.mean(found.metric))]
+            for row in rows
+        ],
     )
 
 
 def describe(metric: str) -> str:
-    """A metric in words: ``"recall@2000"`` is evidence recall at 2000 characters, in percent."""
+    """A metric in words, such as ``"evidence recall at 2000 characters, %"``."""
     name, _, budget = metric.partition("@")
-    words = {"recall": "evidence recall", "precision": "evidence precision"}.get(name, name)
-    return f"{words} at {budget} characters, %" if budget else READER_METRICS.get(name, words)
-
-
-def _comparison(found: Evaluation) -> str:
-    rows = [
-        [
-            named(row),
-            *map(percent, row.means(found.metric)),
-            _mean(found, row),
-            difference(found, row),
-        ]
-        for row in found.rows
-    ]
-    base = found.baseline
-    against = f"; the last column is the difference to {named(base)}" if base else ""
-    return _table(
-        f"{describe(found.metric).capitalize()}{against}",
-        ["ranker", *_heads(found), "mean", "difference [95% CI]"],
-        rows,
-    )
-
-
-def _overview(found: Evaluation) -> str:
-    budgets = [f"recall@{budget}" for budget in found.budgets]
-    precisions = [f"precision@{budget}" for budget in found.budgets]
-    heads = [
-        "ranker",
-        *(f"R@{budget}" for budget in found.budgets),
-        *(f"P@{budget}" for budget in found.budgets),
-        "MRR",
-        "index s",
-        "search ms",
-        "bytes/token",
-    ]
-    rows = [
-        [
-            named(row),
-            *(percent(row.mean(metric)) for metric in (*budgets, *precisions, "mrr")),
-            f"{row.cost.index_seconds:.1f}",
-            f"{1000 * row.cost.search_seconds:.0f}",
-            f"{row.cost.bytes_per_token:.0f}",
-        ]
-        for row in found.rows
-    ]
-    return _table("Means over sets, %, and costs", heads, rows)
-
-
-def _kinds(found: Evaluation) -> list[str]:
-    """Recall by type of question, over the questions of all sets together."""
-    if not found.kinds:
-        return []
-    counts = {kind: sum(int(m.sum()) for m in masks) for kind, masks in found.kinds.items()}
-    heads = ["ranker", *(f"{kind} ({counts[kind]})" for kind in found.kinds)]
-    rows = [
-        [named(row), *(percent(value) for value in found.kind_means(row).values())]
-        for row in found.rows
-    ]
-    return [_table(f"{describe(found.metric).capitalize()}, by type of question", heads, rows)]
-
-
-def _answers(found: Evaluation) -> list[str]:
-    if not any(metric in run.values for run in found.runs for metric in READER_METRICS):
-        return []
-    formats: dict[str, Callable[[float], str]] = {"nll": nats, "kl": nats}
-    rows = [
-        [
-            named(row),
-            *(formats.get(metric, percent)(row.mean(metric)) for metric in READER_METRICS),
-        ]
-        for row in found.rows
-    ]
-    title = "Answers of the same reader, means over sets: %, and nats (lower is better)"
-    return [_table(title, ["ranker", *READER_METRICS.values()], rows)]
+    return f"evidence {name} at {budget} characters, %"
 
 
 def named(row: Row) -> str:
@@ -136,26 +170,17 @@ def difference(found: Evaluation, row: Row) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _mean(found: Evaluation, row: Row) -> str:
-    return percent(row.mean(found.metric))
-
-
-def _heads(found: Evaluation) -> list[str]:
-    return [_short(labelled.name) for labelled in found.sets]
+def _names(found: Evaluation) -> list[str]:
+    return [labelled.name for labelled in found.sets]
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    columns = list(zip(heads, *rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in (heads, ["─" * width for width in widths], *rows)
-    ]
-    return "\n".join([title, *lines])
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = (
+        cell.rjust(width) if place else cell.ljust(width)
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join([first, *rest]).rstrip()
