@@ -52,7 +52,7 @@ def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) 
     if bank is not None:
         return bank
     folder = cached_folder(backbone)
-    if folder.is_dir():
+    if (folder / "bank.json").is_file():  # the last file of a bank that was saved whole
         try:
             bank = Bank.load(folder)
         except BankError as error:

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from s3_retriever.backbone import Head, Tap
 from s3_retriever.codec import Calibration
 from s3_retriever.config import Config, ScanConfig
+from s3_retriever.errors import InputError
 from s3_retriever.fitting.keys import key_blocks
 from s3_retriever.passages import cut_passages
 from s3_retriever.question import head_queries
@@ -82,7 +83,15 @@ def calibrate(
 
     Returns:
         The calibration: heads by falling weight, their taps, means and whitening.
+
+    Raises:
+        InputError: no set, or one whose questions all lack evidence.
     """
+    if not sets:
+        raise InputError("calibration needs at least one set of labelled questions")
+    for labelled in sets:
+        if not any(question.evidence for question in labelled.questions):
+            raise InputError(f"no question of {labelled.name} has evidence to learn from")
     config = config or CalibrateConfig()
     spec = backbone.spec
     layers = max(ceil(spec.layers * config.depth), 1)
@@ -106,7 +115,7 @@ def calibrate(
         asked[:, chosen],
         _key_mean(readings, taps),
         {
-            "questions": len(asked) and sum(len(reading.queries) for reading in readings),
+            "questions": sum(len(reading.queries) for reading in readings),
             "sets": [labelled.name for labelled in sets],
             **config.model_dump(mode="json"),
         },

@@ -6,13 +6,15 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,57 +88,69 @@ def load_set(folder: str | Path) -> LabelledSet:
     a ``"type"`` is kept.
 
     Raises:
-        InputError: a file is missing, a line is not JSON or lacks a field, or evidence lies
-            outside its document; the message names file and line.
+        InputError: a file is missing, a line is not a JSON object or lacks a field, or evidence
+            lies outside its document; the message names file and line.
     """
     folder = Path(folder)
-    documents = tuple(
-        Document(id=row["id"], text=row["text"])
-        for row in _rows(folder / "documents.jsonl", ("id", "text"))
-    )
-    lengths = {document.id: len(document.text) for document in documents}
-    path = folder / "questions.jsonl"
-    questions = tuple(
-        _question(row, lengths, path) for row in _rows(path, ("id", "question", "evidence"))
-    )
+    documents = tuple(_rows(folder / "documents.jsonl", _document))
+    texts = {document.id: document.text for document in documents}
+    questions = tuple(_rows(folder / "questions.jsonl", lambda row: _question(row, texts)))
     if not documents or not questions:
         raise InputError(f"{folder} needs at least one document and one question")
+    if len(texts) < len(documents):
+        raise InputError(f"{folder / 'documents.jsonl'}: two documents have the same id")
     return LabelledSet(folder.name, documents, questions)
 
 
-def _question(row: dict[str, Any], lengths: dict[str, int], path: Path) -> LabelledQuestion:
+def _document(row: dict[str, Any]) -> Document:
+    return Document(id=row["id"], text=row["text"])
+
+
+def _question(row: dict[str, Any], texts: Mapping[str, str]) -> LabelledQuestion:
+    if not isinstance(row["question"], str) or not row["question"].strip():
+        raise InputError(f"the question must be a str that is not empty, not {row['question']!r}")
+    answers, places = row.get("answers", []), row["evidence"]
+    if not isinstance(answers, list):
+        raise InputError(f"answers must be a list of str, not {answers!r}")
     try:
-        evidence = tuple(Evidence(e["doc_id"], e["start"], e["end"]) for e in row["evidence"])
+        evidence = tuple(Evidence(e["doc_id"], e["start"], e["end"]) for e in places)
+        for place in evidence:
+            if not 0 <= place.start < place.end <= len(texts.get(place.document_id, "")):
+                raise InputError(f"{place} lies in no document")
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: question {row['id']!r}: evidence must be a list of "
-            '{"doc_id", "start", "end"}'
+            'evidence must be a list of {"doc_id": str, "start": int, "end": int}'
         ) from error
-    for place in evidence:
-        if not 0 <= place.start < place.end <= lengths.get(place.document_id, 0):
-            raise InputError(f"{path}: question {row['id']!r}: {place} lies in no document")
     return LabelledQuestion(
         id=str(row["id"]),
         question=row["question"],
-        answers=tuple(row.get("answers", ())),
+        answers=tuple(answers),
         evidence=evidence,
         kind=str(row.get("type", "")),
     )
 
 
-def _rows(path: Path, fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, make: Callable[[dict[str, Any]], _Row]) -> Iterator[_Row]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            missing = [field for field in fields if field not in row]
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}, line {number}: not a JSON object") from error
-        if missing:
-            raise InputError(f"{path}, line {number}: no {missing[0]!r}")
-        yield row
+            yield make(_object(line))
+        except KeyError as error:
+            raise InputError(f"{path}, line {number}: no {error}") from error
+        except InputError as error:
+            raise InputError(f"{path}, line {number}: {error}") from error
+
+
+def _object(line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise InputError("not a JSON object")
+    return row
