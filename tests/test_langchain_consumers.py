@@ -223,7 +223,7 @@ async def test_merger(retriever, minilm, chunks):
 
 
 async def test_the_event_loop_is_free_while_fifty_tasks_search(retriever):
-    """A ticking task is never late by more than 50 ms, but for what the machine itself is."""
+    """A ticking task is late by more than 50 ms once in a hundred at most, on a busy machine."""
     await asyncio.gather(*(retriever.ainvoke(question) for question in QUESTIONS))  # warm
     lags, done = [], asyncio.Event()
 
@@ -239,7 +239,7 @@ async def test_the_event_loop_is_free_while_fifty_tasks_search(retriever):
     await ticking
     late = [lag for lag in lags if lag > 0.05]
     assert len(lags) > 50
-    assert len(late) <= len(lags) // 20, f"{len(late)} of {len(lags)} ticks late, {max(lags):.3f} s"
+    assert len(late) <= len(lags) // 100, f"{late} of {len(lags)} ticks"
 
 
 def test_older_chains(retriever):
