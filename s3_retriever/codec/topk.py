@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,7 +42,7 @@ def encode_topk(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor
         lowest other latents at value 0.
 
     Raises:
-        InputError: shapes that do not fit, or a preactivation that is NaN or infinite.
+        InputError: shapes that do not fit, or NaN or infinity in what comes in or goes out.
     """
     latents, values, finite = encode_unchecked(x, w_enc, b_enc, k)
     check_finite(finite)
@@ -54,8 +55,8 @@ def encode_unchecked(
     """Do as `encode_topk`, but leave the check of the values to the caller.
 
     Returns:
-        Latents, values, and ``bool[]``: whether all preactivations that matter are finite. On an
-        accelerator nothing waits for the device.
+        Latents, values, and ``bool[]``: whether everything that came in and went out is finite. On
+        an accelerator nothing waits for the device.
 
     Raises:
         InputError: shapes that do not fit.
@@ -127,46 +128,38 @@ def _encode_torch(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tens
     weight, bias = w_enc.to(x.dtype), b_enc.to(x.dtype)
     latents = torch.empty(rows, k, dtype=torch.int32, device=x.device)
     values = torch.empty(rows, k, dtype=x.dtype, device=x.device)
-    finite = torch.ones((), dtype=torch.bool, device=x.device)
     step = max(1, _BLOCK_BYTES // (n * x.element_size()))
     buffer = torch.empty(min(step, rows), n, dtype=x.dtype, device=x.device)
     for start in range(0, rows, step):
         block = slice(start, start + step)
         z = buffer[: len(x[block])]
         torch.addmm(bias, x[block], weight, out=z)
-        latents[block], values[block], good = _select(z, k)
-        finite &= good
-    return latents, values, finite
+        latents[block], values[block] = _select(z, k)
+    if not rows:
+        return latents, values, torch.ones((), dtype=torch.bool, device=x.device)
+    ends = [end for t in (x, weight, bias, values) for end in t.aminmax()]
+    return latents, values, torch.isfinite(torch.stack(ends)).all()
 
 
-def _select(z: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+def _select(z: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Pick the k largest of each row of preactivations ``[R, n]``, in two steps.
 
-    The k largest lie in the k groups with the largest maxima, so only the maxima and the members of
-    the best groups are ranked. A group is every ``n / size``-th latent, which is the fast way to
-    take maxima. Some groups more than k are kept, so that it is rare that a group passed over ties
-    with the k-th value; there the whole row is ranked.
+    The k largest lie in the k groups of neighbours with the largest maxima, so only the maxima and
+    the members of those groups are ranked. Floats are compared as integers of the same bits, in
+    which the negative ones are negative, for that is several times as fast.
     """
-    n = z.shape[1]
+    rows, n = z.shape
     size = _group_size(n, k)
-    count = n // size
-    kept = k if size == 1 else min(count, k + k // 4 + 4)
-    maxima = z.view(-1, size, count).amax(1)
-    latents, values = _top(maxima, torch.arange(count, device=z.device), kept)
-    if size > 1:
-        bar = values.amin(1)
-        members = torch.arange(0, n, count, device=z.device)[:, None]
-        ids = (latents[:, None] + members).flatten(1)
-        latents, values = _top(z.gather(1, ids), ids, k)
-        rows = (values.amin(1) == bar).nonzero().flatten()
-        if len(rows):
-            latents[rows], values[rows] = _top(z[rows], torch.arange(n, device=z.device), k)
+    bits = z.view(torch.int32 if z.dtype == torch.float32 else torch.int16)
+    groups = bits.view(-1, size)
+    within = torch.arange(size, device=z.device)
+    first = torch.arange(0, n, size, device=z.device)
+    chosen = _top(groups.amax(1).view(rows, -1), first, k)[0]
+    rank = (torch.arange(rows, device=z.device)[:, None] * n + chosen).flatten() // size
+    members = groups.index_select(0, rank).view(rows, -1)
+    latents, values = _top(members, (chosen[:, :, None] + within).flatten(1), k)
     order = latents.argsort(1)
-    return (
-        latents.gather(1, order).to(torch.int32),
-        values.gather(1, order),
-        torch.isfinite(maxima).all(),
-    )
+    return latents.gather(1, order), values.gather(1, order).view(z.dtype)
 
 
 def _group_size(n: int, k: int) -> int:
@@ -177,20 +170,23 @@ def _group_size(n: int, k: int) -> int:
     return size
 
 
-def _top(z: Tensor, ids: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Pick the k largest of ``relu(z)`` ``[R, m]``, ties by lower id ``[R, m]`` or ``[m]``.
+def _top(bits: Tensor, ids: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Pick the k largest of ``[R, m]``, negative ones as 0, ties by lower id ``[R, m]`` or ``[m]``.
 
     Returns:
-        Ids ``int64[R, k]`` and values ``[R, k]``, in no order.
+        Ids ``[R, k]`` and bits ``[R, k]``, in no order.
     """
-    if z.dtype == torch.float32:
-        bits, wide, shift = torch.int32, torch.int64, 32
-    else:
-        bits, wide, shift = torch.int16, torch.int32, 16
-    positive = z.clamp_min(0) + 0  # the sum turns -0 into +0
+    wide, shift = (torch.int64, 32) if bits.dtype == torch.int32 else (torch.int32, 16)
     low = (1 << 16) - 1
-    packed = positive.view(bits).to(wide).bitwise_left_shift_(shift)
+    packed = bits.clamp_min(0).to(wide).bitwise_left_shift_(shift)
     packed += (low - ids).to(wide)
-    best = packed.topk(k, dim=1, sorted=False).values
-    values = (best >> shift).to(bits).view(z.dtype)
-    return low - (best & low).long(), values
+    best = _largest(packed, k)
+    return low - (best & low), (best >> shift).to(bits.dtype)
+
+
+def _largest(z: Tensor, k: int) -> Tensor:
+    """The k largest of each row of integers, in no order."""
+    if z.device.type != "cpu":
+        return z.topk(k, dim=1, sorted=False).values
+    parted = np.partition(z.numpy(), -k, axis=1)  # vectorised, up to ten times as fast as `topk`
+    return torch.from_numpy(parted[:, -k:])
