@@ -19,6 +19,10 @@ INSTRUCTION = (
 )
 
 
+STOP = ("\n[", "\nQuestion:")
+"""Where an answer ends: a small model tends to go on with passages and questions of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt and what went into it.

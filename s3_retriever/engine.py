@@ -6,7 +6,7 @@ from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
-from s3_retriever.answer import Prompt, build_prompt
+from s3_retriever.answer import STOP, Prompt, build_prompt
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.corpus import Corpus, as_documents
 from s3_retriever.documents import Answer
@@ -275,7 +275,9 @@ class EndogenousIndex:
         prompt = self._prompt(question, config, filter)
         if prompt is None:
             return Answer("", question, (), 0)
-        text = self._generator.generate(prompt.text, max_new_tokens=config.max_new_tokens)
+        text = self._generator.generate(
+            prompt.text, max_new_tokens=config.max_new_tokens, stop=STOP
+        )
         return Answer(text.strip(), question, prompt.spans, prompt.tokens)
 
     def stream_answer(
@@ -297,7 +299,7 @@ class EndogenousIndex:
         prompt = self._prompt(question, config, filter)
         if prompt is None:
             return iter(())
-        return self._generator.stream(prompt.text, max_new_tokens=config.max_new_tokens)
+        return self._generator.stream(prompt.text, max_new_tokens=config.max_new_tokens, stop=STOP)
 
     @property
     def _generator(self) -> TextGenerator:

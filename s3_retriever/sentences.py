@@ -24,6 +24,9 @@ _ABBREVIATION = re.compile(
     r"|\b(?:[A-Z]\.)+[A-Z])\.$"
 )
 _LOOK_BACK = 8
+_WRAPPED_LINE = 50  # a line that is shorter was not filled, so it ends where it means to
+_CONTINUATION = re.compile(r"[^\W_]|\(")
+_ITEM = re.compile(r"(?:\d+|[A-Za-z])[.)]\s|[^\s:]+(?: [^\s:]+)?:\s")
 _CLAUSE = re.compile(r"[,;:—–]\s+|\s+")
 
 
@@ -47,8 +50,23 @@ def sentences(text: str) -> list[tuple[int, int]]:
 def _breaks(text: str) -> Iterator[int]:
     for match in _BREAK.finditer(text):
         before = text[max(match.start() - _LOOK_BACK, 0) : match.start()]
-        if "\n" in match.group() or not _ABBREVIATION.search(before):
+        lines = match.group().count("\n")
+        if lines > 1 or (
+            not _is_wrapped(text, match) if lines else not _ABBREVIATION.search(before)
+        ):
             yield match.end()
+
+
+def _is_wrapped(text: str, match: re.Match[str]) -> bool:
+    """Whether a line end only fills a page: a long line without a stop, and prose after it."""
+    start, end = match.span()
+    line = text[max(text.rfind("\n", 0, start) + 1, start - 4 * MAX_CHARACTERS) : start].rstrip()
+    return (
+        len(line.lstrip()) >= _WRAPPED_LINE
+        and line[-1] not in ".!?…:;|。！？।؟"
+        and bool(_CONTINUATION.match(text, end))
+        and not _ITEM.match(text, end)
+    )
 
 
 def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

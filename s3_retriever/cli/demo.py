@@ -19,9 +19,9 @@ EXAMPLES = """\
   s3-retriever demo --index .demo/index"""
 
 QUESTIONS = (
-    "Which exception is raised when an import statement cannot find the module?",
-    "What happens when a generator's close() method is called?",
-    "In which order are the operands of an assignment evaluated?",
+    "In which order are the items of a dictionary display evaluated?",
+    "When are default parameter values evaluated?",
+    "What does the pass statement do?",
 )
 
 
