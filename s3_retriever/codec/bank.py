@@ -142,10 +142,7 @@ class Bank:
         if not keys.is_cuda:
             check_finite(good)
         latent, value = torch.cat(latents, 1), torch.cat(values, 1)
-        left = value.new_empty(len(value), 0)
-        if self.residual is not None:
-            x = self.calibration.keys(keys).flatten(1)
-            left = self.residual.encode(x - self._reconstruct(latent, value))
+        left = self._leave(keys, latent, value)
         return Codes(latent.to(torch.uint16), value, left, good)
 
     def decode(self, codes: Codes) -> Tensor:
@@ -162,8 +159,21 @@ class Bank:
         for j in range(len(self.saes)):
             there, slots = self._decoders(j, latents.device), self.slots(j)
             part = there.decode(latents[:, slots], there.dequantise(values[:, slots]))
-            x[:, list(self.sites[j])] = part.view(len(part), -1, d)
+            for place, tap in enumerate(self.sites[j]):  # numbers, for a list waits for the device
+                x[:, tap] = part[:, place * d : (place + 1) * d]
         return x.flatten(1)
+
+    def _leave(self, keys: Tensor, latents: Tensor, values: Tensor) -> Tensor:
+        """What the codes leave over of the keys, ``uint8[R, W]``."""
+        if self.residual is None:
+            return values.new_empty(len(values), 0)
+        place = ("residual", keys.device)
+        if place not in self._folded:  # a copy in every batch would wait for the device
+            self._folded[place] = self.calibration.to(keys.device), self.residual.to(keys.device)
+        calibration, residual = self._folded[place]
+        x = calibration.keys(keys).flatten(1)
+        left: Tensor = residual.encode(x - self._reconstruct(latents, values))
+        return left
 
     def _decoders(self, j: int, device: torch.device) -> Sae:
         """The SAE of that number on a device."""
@@ -283,9 +293,10 @@ class Bank:
     def _encode_site(
         self, keys: Tensor, j: int, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor, Tensor]:
-        sae, site = self.saes[j], list(self.sites[j])
+        sae, site = self.saes[j], self.sites[j]
         weight, bias, centred_bias, mean = self._fold(j, keys.device, dtype)
-        x = keys if site == list(range(keys.shape[1])) else keys[:, site]
+        whole = site == tuple(range(keys.shape[1]))
+        x = keys if whole else torch.stack([keys[:, tap] for tap in site], 1)
         if keys.is_cuda and keys.dtype == dtype:
             x = x.flatten(1)
         else:  # before rounding to `dtype`, take off what would cost precision

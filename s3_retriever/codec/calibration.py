@@ -114,6 +114,10 @@ class Calibration:
         unwhiten = self.unwhiten[list(self.reads)].to(queries.device)
         return self.scaling * torch.einsum("...hi,hij->...hj", queries.float() - mean, unwhiten)
 
+    def to(self, device: torch.device | str) -> Calibration:
+        """Return a copy with the tensors on `device`."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in ARRAYS})
+
     def replace(self, **changes: Any) -> Calibration:
         """Return a copy with some fields changed and everything validated again."""
         return replace(self, **changes)

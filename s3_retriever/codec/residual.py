@@ -8,7 +8,7 @@ even levels, the uniform quantiser of least error for a normal variable (Max 196
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -62,6 +62,10 @@ class Residual:
         table = _table().to(stored.device)
         levels = table[stored[:, 1:].int()].flatten(1)[:, : len(self.scale)]
         return levels * self.scale.to(stored.device) * self._gain(stored[:, :1])
+
+    def to(self, device: torch.device | str) -> Residual:
+        """Return a copy with the tensor on `device`."""
+        return replace(self, scale=self.scale.to(device))
 
     def _gain(self, q: Tensor) -> Tensor:
         return self.gain_scale * q.float().square()
