@@ -49,3 +49,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 $(VENV)/.installed-docs: $(VENV)/.installed
 	$(PIP) --editable '.[docs]'
 	@touch $@
+
+.PHONY: bench
+bench: $(VENV)/.installed-test  # speed, memory and time to an answer, on this machine; see benchmarks/README.md
+	for name in scan_speed memory end_to_end encoder; do $(BIN)/python benchmarks/$$name.py || exit 1; done

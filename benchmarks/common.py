@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from pydoc_data.topics import topics
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -168,11 +168,18 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def interleaved(
-    contenders: Mapping[str, Callable[[], object]], rounds: int
+    contenders: Mapping[str, Callable[[], object]],
+    rounds: int,
+    cpu: dict[str, list[float]] | None = None,
 ) -> dict[str, list[float]]:
     """Time contenders in turn, so that what else the machine does falls on all of them alike.
 
     The first round warms up and does not count; every round begins one contender later.
+
+    Args:
+        contenders: By name.
+        rounds: Times that each runs.
+        cpu: Filled with the processor time of every round, all threads together.
 
     Returns:
         Seconds of every round, by contender.
@@ -182,9 +189,12 @@ def interleaved(
     for turn in range(rounds + 1):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
+            busy = process_time()
             took = seconds(contenders[name])
             if turn:
                 times[name].append(took)
+                if cpu is not None:
+                    cpu.setdefault(name, []).append(process_time() - busy)
     return times
 
 

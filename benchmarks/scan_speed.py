@@ -7,6 +7,10 @@ Two bare passes stand beside the scan: `stopped` ends where the scan ends, at th
 deepest key that is read (a hook that only raises); `whole` runs the layers up to that one to their
 end, without any hook. The scan pays for tokenising, encoding, the copy to the host and its
 bookkeeping; the bare passes get their batches ready made.
+
+Shares are of passes of the same round, a few seconds apart. On a machine with other work, set
+OMP_NUM_THREADS=1: threads that wait for one another lose most when one is held up. Then processor
+time tells what the wall clock would on an idle machine.
 """
 
 from __future__ import annotations
@@ -129,7 +133,8 @@ def measure(
         reports.append(clock.report())
 
     backbone.model.eval()
-    times = interleaved({"scan": scanned, "stopped": stopped, "whole": whole}, rounds)
+    cpu: dict[str, list[float]] = {}
+    times = interleaved({"scan": scanned, "stopped": stopped, "whole": whole}, rounds, cpu)
     tokens, last = reports[-1].tokens, min(reports[1:], key=lambda report: report.seconds)
     return {
         "tokens": tokens,
@@ -140,11 +145,17 @@ def measure(
         "seconds": {name: spread(values) for name, values in times.items()},
         "tokens_per_second": round(tokens / statistics.median(times["scan"])),
         "stages_of_fastest": {name: round(value, 4) for name, value in last.stages.items()},
-        "share_of_bare": {
-            name: spread([bare / s for bare, s in zip(times[name], times["scan"], strict=True)])
-            for name in ("stopped", "whole")
+        "share_of_bare": {name: _share(times, name) for name in ("stopped", "whole")},
+        "share_of_bare_in_processor_time": {
+            name: _share(cpu, name) for name in ("stopped", "whole")
         },
     }
+
+
+def _share(times: dict[str, list[float]], bare: str) -> dict[str, float]:
+    """Throughput of the scan relative to a bare pass, round by round."""
+    pairs = zip(times[bare], times["scan"], strict=True)
+    return spread([without / scanned for without, scanned in pairs])
 
 
 def show(title: str, figures: dict[str, Any]) -> None:
@@ -157,6 +168,9 @@ def show(title: str, figures: dict[str, Any]) -> None:
         print("  " + line(name, values))
     for name, values in figures["share_of_bare"].items():
         print("  " + line(f"throughput of the scan, {name}=1", values, ""))
+    if not CUDA:
+        for name, values in figures["share_of_bare_in_processor_time"].items():
+            print("  " + line(f"by processor time, {name}=1", values, ""))
     stages = figures["stages_of_fastest"].items()
     print("  fastest scan: " + ", ".join(f"{name} {value:.2f} s" for name, value in stages))
 
