@@ -100,15 +100,15 @@ def _found(row: Row, place: int, question: int, numbers: dict[str, int]) -> dict
 def heat_string(heat: Heat, hottest: float) -> str:
     """Write the heat of a hit as pairs of a level and a length in characters.
 
-    A level is one digit, the square root of the token's share of the `hottest` token's mass in
-    tenths; a length is one digit to the base 36, from 1 to 35.
+    A level is one digit: the square root of the token's mass as a share of the `hottest` token's,
+    in tenths, rounded down. A length is one digit to the base 36, from 1 to 35.
     """
     if not len(heat.ends) or hottest <= 0:
         return ""
-    levels = np.sqrt(heat.mass / hottest) * (LEVELS - 1)
+    levels = np.minimum(np.sqrt(heat.mass / hottest) * LEVELS, LEVELS - 1)
     lengths = np.diff(heat.ends, prepend=0)
     runs: list[list[int]] = []
-    for level, length in zip(levels.round().astype(int).tolist(), lengths.tolist(), strict=True):
+    for level, length in zip(levels.astype(int).tolist(), lengths.tolist(), strict=True):
         if runs and runs[-1][0] == level:
             runs[-1][1] += length
         elif length > 0:

@@ -25,9 +25,9 @@ def load_folder(folder: str | Path) -> LabelledSet:
 
     Files are found in subfolders too; a document's id is its path from the folder. A line of
     ``questions.jsonl`` is ``{"question", "evidence": [...], "answers": [...]}``; evidence is a
-    quotation from one of the files, ``"the very words"`` (white space may differ), or ``{"doc_id", "text"}``, or
-    ``{"doc_id", "start", "end"}`` in characters. ``"answers"``, ``"id"`` and ``"type"`` may be
-    left out, and so may ``"evidence"`` where there are answers.
+    quotation from one of the files, ``"the very words"`` (white space may differ), or
+    ``{"doc_id", "text"}``, or ``{"doc_id", "start", "end"}`` in characters. ``"answers"``,
+    ``"id"`` and ``"type"`` may be left out, and so may ``"evidence"`` where there are answers.
 
     Raises:
         InputError: no text files, no questions, or evidence that no file holds; the message names

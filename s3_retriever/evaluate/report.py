@@ -81,14 +81,13 @@ def _embedded(text: str) -> str:
 
 
 def _headline(found: Evaluation) -> str:
-    ours = [row for row in found.rows if row.role == "ours"]
+    ours = next((row for row in found.rows if row.role == "ours"), None)
     base = found.baseline
-    if not ours or base is None:
+    if ours is None or base is None:
         return ""
-    best = max(ours, key=lambda row: row.mean(found.metric))
-    gap = found.difference(best)
+    gap = found.difference(ours)
     tiles = [
-        (percent(best.mean(found.metric)), named(best)),
+        (percent(ours.mean(found.metric)), named(ours)),
         (percent(base.mean(found.metric)), f"best baseline: {named(base)}"),
     ]
     if gap is not None:

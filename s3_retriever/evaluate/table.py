@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, nan
 from typing import TYPE_CHECKING
 
 from s3_retriever.evaluate.results import READER_METRICS
@@ -55,7 +55,7 @@ def comparison(found: Evaluation) -> Table:
     values = [[*row.means(found.metric), row.mean(found.metric)] for row in found.rows]
     running = [row.role != "reference" for row in found.rows]
     tops = [
-        max((v for v, runs in zip(column, running, strict=True) if runs), default=None)
+        percent(max((v for v, runs in zip(column, running, strict=True) if runs), default=nan))
         for column in zip(*values, strict=True)
     ]
     base = found.baseline
@@ -69,7 +69,7 @@ def comparison(found: Evaluation) -> Table:
             for line, row in zip(values, found.rows, strict=True)
         ],
         best=[
-            [*(runs and v == top for v, top in zip(line, tops, strict=True)), False]
+            [*(runs and percent(v) == top for v, top in zip(line, tops, strict=True)), False]
             for line, runs in zip(values, running, strict=True)
         ],
     )

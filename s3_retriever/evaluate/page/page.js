@@ -13,7 +13,8 @@
     const numbers = data.rankers.map((_, number) => number);
     const base = numbers.find((number) => data.rankers[number].base);
     const rest = numbers.filter((number) => data.rankers[number].role !== "reference");
-    return [...new Set([0, base, ...rest])].filter((number) => number !== undefined).slice(0, 3);
+    const first = [...new Set([0, base, ...rest])].filter((number) => number !== undefined);
+    return first.slice(0, 3).sort((a, b) => a - b);
   }
 
   function make(tag, attributes, ...children) {
