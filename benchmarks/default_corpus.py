@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 import re
 from importlib import metadata
-from pathlib import Path
 from pydoc_data.topics import topics
+from typing import TYPE_CHECKING
 
 from s3_retriever.documents import Document
 from s3_retriever.fitting.questions import builtin_sets
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PIECE = 6000
 """Characters of one training document."""
