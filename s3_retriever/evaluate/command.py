@@ -127,7 +127,11 @@ def _numbers(sizes: str) -> list[int]:
 
 def _writable(name: str | None) -> None:
     """Refuse a file that cannot be written before the long work, not after it."""
-    if name is not None and name != "-" and not Path(name).absolute().parent.is_dir():
+    if name is None or name == "-":
+        return
+    if Path(name).is_dir():
+        raise InputError(f"{name} cannot be written: it is a folder")
+    if not Path(name).absolute().parent.is_dir():
         raise InputError(f"{name} cannot be written: make its folder first")
 
 

@@ -40,7 +40,7 @@ def legend(found: Evaluation) -> str:
 
 
 def curve_plot(found: Evaluation) -> str:
-    """Recall against budget, means over sets."""
+    """Recall against budget, means over sets, which must hold some evidence."""
     most = max(found.budgets)
     budgets = np.linspace(0, most, _POINTS + 1).round().astype(int).tolist()
     series = [
@@ -52,7 +52,7 @@ def curve_plot(found: Evaluation) -> str:
         )
         for row in _measured(found)
     ]
-    return svg.lines(series, "characters", "evidence recall, %") if series else ""
+    return svg.lines(series, "characters", "evidence recall, %")
 
 
 def _recall(found: Evaluation, row: Row, budget: int) -> float:
@@ -133,7 +133,6 @@ def cost_plots(found: Evaluation) -> list[tuple[str, str]]:
             ),
         )
         for title, name, cost in costs
-        if rows
     ]
 
 

@@ -6,6 +6,7 @@ import json
 import shlex
 from html import escape
 from importlib import resources
+from math import isnan
 from string import Template
 from typing import TYPE_CHECKING
 
@@ -52,19 +53,12 @@ def to_html(
         css=_file("page.css"),
         js=_file("page.js"),
         headline=_headline(found),
-        legend=legend(found),
         comparison=_html(comparison(found)),
         variants=_html(every_variant(found)),
         overview=_html(overview(found)),
         kinds=_section(by_type(found)),
         answers=_section(answers(found)),
-        curves=curve_plot(found),
-        intervals=interval_plot(found),
-        sets=set_plot(found),
-        costs="".join(
-            f"<figure><figcaption>{escape(name)}</figcaption>{chart}</figure>"
-            for name, chart in cost_plots(found)
-        ),
+        plots=_plots(found),
         about=_about(found, command),
         metric=escape(describe(found.metric)),
         data=_embedded(json.dumps(browser_data(found, questions), ensure_ascii=False)),
@@ -98,6 +92,26 @@ def _headline(found: Evaluation) -> str:
         for value, text in tiles
     )
     return f"<div class='tiles'>{cells}</div>"
+
+
+def _plots(found: Evaluation) -> str:
+    if all(isnan(row.mean(found.metric)) for row in found.rows):
+        return ""
+    first = [
+        ("Recall against budget, mean over sets", curve_plot(found)),
+        ("Difference to the best baseline, with 95% intervals", interval_plot(found)),
+    ]
+    return (
+        f"<section id='plots'><h2>Plots</h2>{legend(found)}"
+        f"<div class='figures'>{''.join(_figure(*plot) for plot in first)}</div>"
+        f"{_figure('Every set', set_plot(found))}<h3>Cost against quality</h3>"
+        f"<div class='figures three'>{''.join(_figure(*plot) for plot in cost_plots(found))}</div>"
+        "</section>"
+    )
+
+
+def _figure(caption: str, chart: str) -> str:
+    return f"<figure><figcaption>{escape(caption)}</figcaption>{chart}</figure>" if chart else ""
 
 
 def _section(table: Table | None) -> str:
