@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -18,10 +19,11 @@ import pytest
 from conftest import make_llama
 from random_bank import make_bank
 from s3_retriever import __version__, engine, persist
-from s3_retriever.cli import demo, main
+from s3_retriever.cli import asking, demo, main
 from s3_retriever.cli.main import COMMANDS, _parse
 from s3_retriever.documents import Document
 from s3_retriever.index import load_index, verify_index
+from s3_retriever.report import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,9 +154,7 @@ def test_version(capsys: Any) -> None:
     ],
 )
 def test_a_wrong_command_line_is_two(argv: list[str], capsys: Any) -> None:
-    assert main(argv) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and "usage: s3-retriever" in err
+    assert re.search(r"; type: s3-retriever (\w+ )?--help$", failed(capsys, *argv, code=2))
 
 
 def test_runs_as_a_module_and_bears_a_reader_that_leaves(index: str) -> None:
@@ -210,6 +210,7 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> N
     first = capsys.readouterr().out
     assert "reading 2 documents" in first and f"Q  {QUESTION}" in first
     assert "[1] lamp" in first and f"s3-retriever ask {path}" in first
+    assert all(stage in first for stage in STAGES)
     monkeypatch.setattr(demo, "QUESTIONS", ())
     assert main(["demo", "--index", path]) == 0
     second = capsys.readouterr().out
@@ -247,6 +248,38 @@ def test_indexing_for_people(notes: Path, tiny: list[str], tmp_path: Path, capsy
     text = done(capsys, "index", str(notes), "-o", path, "--chunk-tokens", "32", *tiny)
     assert text.startswith(f"read 2 of 2 documents into {path}\n")
     assert f"s3-retriever ask {path}" in text
+
+
+def test_what_a_folder_holds_besides_text_is_left_out(
+    notes: Path, tiny: list[str], tmp_path: Path, capsys: Any
+) -> None:
+    write(notes / ".hidden" / "secret.md", "Hidden text.")
+    write(notes / "deep" / ".draft.txt", "A hidden file.")
+    write(notes / "blank.md", " \n")
+    path = str(tmp_path / "notes.s3")
+    assert main(["index", str(notes), "-o", path, *tiny]) == 0
+    assert capsys.readouterr().err == "s3-retriever: left out as empty: blank.md\n"
+    assert texts(path).keys() == {"lamp.txt", "deep/bread.md"}
+
+
+def test_paths_that_overlap(notes: Path, tiny: list[str], tmp_path: Path, capsys: Any) -> None:
+    path = str(tmp_path / "notes.s3")
+    twice = data(capsys, "index", str(notes), str(notes), "-o", path, *tiny)
+    assert twice["documents"] == 2
+    write(tmp_path / "other" / "lamp.txt", "Another lamp.")
+    message = failed(capsys, "index", str(notes), str(tmp_path / "other"), "-o", path, *tiny[:2])
+    assert "would both be 'lamp.txt'" in message
+    assert len(texts(path)) == 2
+
+
+def test_an_index_keeps_its_bank_and_chunks(
+    notes: Path, index: str, tiny: list[str], tiny_backbone: Backbone, tmp_path: Path, capsys: Any
+) -> None:
+    argv = ("index", str(notes), "-o", index)
+    assert data(capsys, *argv, *tiny, "--chunk-tokens", "512")["read"] == 0
+    make_bank(tiny_backbone, seed=1).save(tmp_path / "other")
+    for other in (["--chunk-tokens", "64"], ["--bank", str(tmp_path / "other")]):
+        assert "choose another -o" in failed(capsys, *argv, *tiny[:2], *other)
 
 
 @pytest.mark.parametrize("moment", ["scan", "save"])
@@ -322,6 +355,27 @@ def test_ask_as_json(index: str, tiny: list[str], capsys: Any) -> None:
     assert isinstance(answer["answer"], str) and answer["spans"]
 
 
+def test_ask_answers_as_python_does(index: str, tiny: list[str], capsys: Any) -> None:
+    argv = ("ask", index, QUESTION, *tiny[:2], "-k", "2", "--max-new-tokens", "8")
+    answer = data(capsys, *argv)
+    loaded = engine.EndogenousIndex.load(index, model=tiny[1])
+    expected = loaded.answer(QUESTION, k=2, max_new_tokens=8)
+    assert answer["answer"] == expected.text
+    assert [span["id"] for span in answer["spans"]] == [span.id for span in expected.spans]
+    assert answer["prompt_tokens"] == expected.prompt_tokens
+    assert set(answer["seconds"]) == {"read", "search", "answer"}
+    assert done(capsys, *argv).startswith(f"{expected.text}\n[1] ")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"), [([" ", "\n a", " ", "b\n", " "], "a b"), ([], ""), ([" ", "\n"], "")]
+)
+def test_an_answer_is_written_without_white_space_around_it(pieces: list[str], text: str) -> None:
+    seconds: dict[str, float] = {}
+    assert "".join(asking._stripped(iter(pieces), seconds)) == text
+    assert seconds["answer"] >= 0
+
+
 def test_info(index: str, capsys: Any) -> None:
     info = data(capsys, "info", index)
     assert info["documents"] == 2 and info["header"]["model_name"] == "tiny"
@@ -338,6 +392,14 @@ def test_verify(index: str, capsys: Any) -> None:
     assert segment.name in failed(capsys, "verify", index)
     assert main(["verify", index, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+def test_verify_looks_at_the_bank_as_well(index: str, capsys: Any) -> None:
+    (weights,) = Path(index).glob("bank-*/sae_0/sae_weights.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert weights.name in failed(capsys, "verify", index)
 
 
 # --- a bank of one's own --------------------------------------------------------------------------
@@ -383,10 +445,22 @@ def test_texts_that_cannot_be_read(tmp_path: Path, capsys: Any) -> None:
     message = failed(capsys, "index", str(tmp_path / "latin.txt"), "-o", out)
     assert "latin.txt is not UTF-8 text (byte 3)" in message and "iconv" in message
     (tmp_path / "empty").mkdir()
-    assert "holds no text file" in failed(capsys, "index", str(tmp_path / "empty"), "-o", out)
+    assert "holds no text (" in failed(capsys, "index", str(tmp_path / "empty"), "-o", out)
     write(tmp_path / "blank.txt", " \n")
     assert "blank.txt' is empty" in failed(capsys, "index", str(tmp_path / "blank.txt"), "-o", out)
     assert not Path(out).exists()
+
+
+@pytest.mark.parametrize("command", ["index", "train", "calibrate"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    command: str, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    argv = [command] if command == "calibrate" else [command, str(notes)]
+    argv += ["--model", str(tmp_path / "never-loaded"), "-o"]
+    assert "is a file" in failed(capsys, *argv, str(notes / "lamp.txt" / "out"))
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    assert "is read-only; choose another -o" in failed(capsys, *argv, str(tmp_path / "a" / "out"))
+    assert not (tmp_path / "a").exists()
 
 
 def test_no_index(tmp_path: Path, capsys: Any) -> None:

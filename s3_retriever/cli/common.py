@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from s3_retriever.documents import Span
 
@@ -73,38 +74,77 @@ def span_lines(spans: Sequence[Span]) -> Iterator[str]:
         yield "    " + " ".join(span.text.split())
 
 
-def read_documents(paths: Sequence[str]) -> list[Document]:
+def check_output(path: str) -> None:
+    """Refuse a folder that cannot be written before the long work, not after it.
+
+    Raises:
+        InputError: there is a file in its place, or what it would lie in is read-only.
+    """
+    place = Path(path).absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"{path} cannot be written: {place} is a file; choose another -o")
+    if not os.access(place, os.W_OK):
+        raise InputError(f"{path} cannot be written: {place} is read-only; choose another -o")
+
+
+def read_documents(paths: Iterable[str]) -> list[Document]:
     """Read text files, the text files of folders, and ``-`` for standard input.
 
     The id of a document is the path as given, or for the files of a folder their path inside it.
+    In a folder, hidden files are left out, and so are empty ones, which is said on standard error.
 
     Raises:
-        InputError: a path that does not exist, is no UTF-8 text, or a folder without text files.
+        InputError: a path that does not exist, is no UTF-8 text or empty, a folder without text
+            files, or two files with one id.
     """
-    documents = []
+    documents: dict[str, Document] = {}
     for path in paths:
-        if path == "-":
-            text = _decoded(sys.stdin.buffer.read(), "standard input")
-            documents.append(Document(id="stdin", text=text))
+        for document in _documents(path):
+            other = documents.setdefault(document.id, document)
+            if other.metadata != document.metadata:
+                raise InputError(
+                    f"{other.metadata['path']} and {document.metadata['path']} would both be "
+                    f"{document.id!r}; give the folder above them"
+                )
+    return list(documents.values())
+
+
+def _documents(path: str) -> Iterator[Document]:
+    place = Path(path)
+    if path == "-":
+        yield Document(id="stdin", text=_decoded(sys.stdin.buffer.read(), "standard input"))
+    elif place.is_dir():
+        yield from _folder(place)
+    else:
+        yield Document(place.as_posix(), _read(place), {"path": str(place)})
+
+
+def _folder(folder: Path) -> Iterator[Document]:
+    found, empty = 0, []
+    for file in sorted(folder.rglob("*")):
+        inside = file.relative_to(folder)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if hidden or file.suffix.lower() not in SUFFIXES or not file.is_file():
             continue
-        place = Path(path)
-        if place.is_dir():
-            found = (f for f in sorted(place.rglob("*")) if f.suffix.lower() in SUFFIXES)
-            files = [f for f in found if f.is_file()]
-            if not files:
-                raise InputError(f"{path} holds no text file ({', '.join(SUFFIXES)})")
-            documents += [_read(f, f.relative_to(place).as_posix()) for f in files]
+        text = _read(file)
+        if text.strip():
+            found += 1
+            yield Document(inside.as_posix(), text, {"path": str(file)})
         else:
-            documents.append(_read(place, place.as_posix()))
-    return documents
+            empty.append(inside.as_posix())
+    if not found:
+        raise InputError(f"{folder} holds no text ({', '.join(SUFFIXES)}); check the path")
+    if empty:
+        print(f"s3-retriever: left out as empty: {', '.join(empty)}", file=sys.stderr)
 
 
-def _read(file: Path, id: str) -> Document:
+def _read(file: Path) -> str:
     try:
-        data = file.read_bytes()
+        return _decoded(file.read_bytes(), str(file))
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}; check the path") from error
-    return Document(id=id, text=_decoded(data, str(file)), metadata={"path": str(file)})
 
 
 def _decoded(data: bytes, name: str) -> str:

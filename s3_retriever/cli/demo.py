@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
+from s3_retriever.cli.asking import ask
 from s3_retriever.documents import Document
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def _index(args: argparse.Namespace) -> EndogenousIndex:
     print(f"reading {len(documents)} documents, {size:,} characters: the Python reference")
     index = EndogenousIndex.build(documents, model=backbone, progress=not args.quiet)
     report = index.stats.scan
-    print(f"scan      {report.seconds:6.1f} s   {report.tokens_per_second:,.0f} tokens/s")
+    stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.stages.items())
+    print(f"scan      {report.seconds:6.1f} s   {report.tokens_per_second:,.0f} tokens/s: {stages}")
     begun = perf_counter()
     index.save(args.index)
     print(f"save      {perf_counter() - begun:6.1f} s   {args.index}")
@@ -81,15 +83,13 @@ def _index(args: argparse.Namespace) -> EndogenousIndex:
 
 
 def _ask(index: EndogenousIndex, question: str) -> None:
-    begun = perf_counter()
-    found = index.search(question, k=4)
-    searched = perf_counter() - begun
-    begun = perf_counter()
-    answer = index.answer(question, k=4, max_new_tokens=48)
-    answered = perf_counter() - begun
-    print(f"Q  {question}\nA  {answer.text}\n")
-    print("\n".join(common.span_lines(found.spans)))
+    asked = ask(index, question, {"k": 4, "max_new_tokens": 48})
+    print(f"Q  {question}\nA  ", end="", flush=True)
+    for piece in asked.pieces:
+        print(piece, end="", flush=True)
+    print("\n\n" + "\n".join(common.span_lines(asked.spans)))
+    seconds = asked.seconds
     print(
-        f"\n   search {searched:.2f} s ({found.seconds['read']:.2f} s to read the question), "
-        f"answer {answered:.1f} s from a prompt of {answer.prompt_tokens} tokens\n"
+        f"\n   question read in {seconds['read']:.2f} s, searched in {seconds['search']:.2f} s, "
+        f"answered in {seconds['answer']:.1f} s from a prompt of {asked.prompt_tokens} tokens\n"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
+from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
@@ -36,10 +37,12 @@ def run(args: argparse.Namespace) -> int:
     from s3_retriever.config import ScanConfig
     from s3_retriever.engine import EndogenousIndex
 
+    common.check_output(args.output)
     documents = common.read_documents(args.paths)
     progress = common.shows_progress(args)
     if (Path(args.output) / "catalogue.sqlite").exists():
         index = EndogenousIndex.load(args.output, model=args.model)
+        _check_same(args, index)
         old = index.documents
         changed = [d for d in documents if d.id not in old or old[d.id].text != d.text]
         index.delete([d.id for d in changed if d.id in old])
@@ -54,6 +57,21 @@ def run(args: argparse.Namespace) -> int:
     index.save(args.output)
     _report(args, index, read)
     return 0
+
+
+def _check_same(args: argparse.Namespace, index: EndogenousIndex) -> None:
+    """Refuse another bank or other chunks than an index was made with, which it keeps."""
+    from s3_retriever.codec import Bank
+
+    scan = index.scan_config
+    chunk = args.chunk_tokens or scan.chunk_tokens
+    bank = index.bank if args.bank is None else Bank.load(args.bank)
+    if chunk != scan.chunk_tokens or bank.digest() != index.bank.digest():
+        raise InputError(
+            f"{args.output} was made with another bank, or with --chunk-tokens "
+            f"{scan.chunk_tokens}, and keeps them; leave them out, or choose another -o"
+        )
+    index.scan_config = scan.replace(max_memory=args.max_memory)
 
 
 def _report(args: argparse.Namespace, index: EndogenousIndex, read: int) -> None:

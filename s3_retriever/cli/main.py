@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from s3_retriever import __version__
 from s3_retriever.errors import S3Error
@@ -38,14 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        args = _parse(sys.argv[1:] if argv is None else list(argv))
+        args = _parse(words)
         code: int = args.run(args)
         sys.stdout.flush()
     except SystemExit as stop:  # argparse has printed help, or what is wrong
         return int(stop.code or 0)
     except S3Error as error:
-        return _fail(str(error), 1)
+        return _fail(_with_advice(str(error), words[0]), 1)
     except KeyboardInterrupt:
         return _fail("interrupted; what was saved before is whole", 130)
     except BrokenPipeError:  # the reader of our output has gone
@@ -54,13 +55,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and what to type."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_fail(f"{message}; type: {self.prog} --help", 2))
+
+
 def _fail(message: str, code: int) -> int:
     print(f"s3-retriever: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 
+def _with_advice(message: str, command: str) -> str:
+    """Add what to type, where the message does not say so."""
+    if "pip install" in message or "s3-retriever " in message:
+        return message
+    return f"{message}; see: s3-retriever {command} --help"
+
+
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="s3-retriever",
         description="The language model you already run, as its own retriever.",
         epilog="First time: s3-retriever demo. Help on a command: s3-retriever COMMAND --help.",

@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="TEXT", help="text file, folder, or - (stdin)")
     parser.add_argument("-o", "--output", required=True, metavar="BANK")
     parser.add_argument(
-        "--calibration", metavar="FOLDER", help="made by calibrate; default: made now"
+        "--calibration",
+        metavar="FOLDER",
+        help="made by calibrate; default: that of the shipped bank, or made now",
     )
     parser.add_argument("--latents", type=int, metavar="N", help="size of the dictionary")
     parser.add_argument("--k", type=int, metavar="N", help="latents kept per token")
@@ -35,19 +37,22 @@ def run(args: argparse.Namespace) -> int:
     """Train a bank and save it."""
     from s3_retriever.codec import TrainConfig
     from s3_retriever.codec.store import load_calibration
-    from s3_retriever.fitting import builtin_sets, calibrate, make_bank
+    from s3_retriever.fitting import builtin_bank, builtin_sets, calibrate, make_bank
     from s3_retriever.resolve import resolve_backbone
 
+    common.check_output(args.output)
     documents = common.read_documents(args.paths)
     config = TrainConfig().replace(
         n_latents=args.latents, k=args.k, steps=args.steps, seed=args.seed
     )
     progress = common.shows_progress(args)
     backbone = resolve_backbone(args.model, None, not args.quiet)
-    if args.calibration is None:
-        calibration = calibrate(backbone, builtin_sets(), progress=progress)
-    else:
+    if args.calibration is not None:
         calibration = load_calibration(args.calibration, backbone.fingerprint)
+    elif (shipped := builtin_bank(backbone)) is not None:
+        calibration = shipped.calibration
+    else:
+        calibration = calibrate(backbone, builtin_sets(), progress=progress)
     bank = make_bank(backbone, calibration, documents, config, progress=progress)
     bank.save(args.output)
     if args.json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
@@ -23,9 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check an index; exit code 1 if something is wrong."""
+    from s3_retriever.errors import BankError
     from s3_retriever.index import verify_index
+    from s3_retriever.persist import load_state
 
     report = verify_index(args.index)
+    if report.ok:
+        try:
+            load_state(args.index)  # the bank beside the catalogue, by its checksums
+        except BankError as error:
+            report = replace(report, problems=(str(error),))
     if args.json:
         common.print_json({"ok": report.ok, **asdict(report)})
     elif report.ok:
