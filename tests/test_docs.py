@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from s3_retriever.fusion import BM25_WEIGHT
+from s3_retriever.scoring import POWER, REACH
+from s3_retriever.spans import SPAN_CHARACTERS
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -54,3 +58,10 @@ def test_the_consumers_named_are_tested():
     for row in rows:
         for name in re.findall(r"`(\w+)`", row):
             assert name in tests, name
+
+
+def test_the_constants_told_are_the_codes():
+    text = text_of("how-it-works.md")
+    assert f"weight {BM25_WEIGHT}:" in text
+    assert f")^{POWER} · exp(−|S − S'| / {REACH:.0f} characters)" in text
+    assert f"about {SPAN_CHARACTERS}\ncharacters" in text
