@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -253,12 +254,18 @@ def test_logits_are_products_of_queries_and_keys(bench):
 
 
 def test_the_paper_encodes_a_question_as_if_it_were_a_key(bench):
-    queries = torch.randn(4, len(HEADS), bench.backbone.spec.head_dim)
-    mine = published(bench.bank).encode_queries(queries)
-    for j, (sae, (latents, values)) in enumerate(zip(bench.bank.saes, mine, strict=True)):
-        wanted = sae.encode(bench.bank.calibration.keys(queries)[:, j])  # one head for each tap
-        assert torch.equal(latents, wanted[0].to(torch.int32))
-        torch.testing.assert_close(values, wanted[1], atol=0.1, rtol=0.05)
+    size = bench.backbone.spec.head_dim
+    queries = torch.randn(4, len(HEADS), size, generator=torch.Generator().manual_seed(0)) / 10
+    plain = bench.bank.calibration
+    calibration = plain.replace(query_mean=plain.query_mean + 0.1, key_mean=plain.key_mean - 0.05)
+    bank = replace(bench.bank, calibration=calibration)
+    mine = published(bank).encode_queries(queries)
+    for j, (sae, codes) in enumerate(zip(bank.saes, mine, strict=True)):
+        wanted = sae.encode(calibration.keys(queries)[:, j])  # one head reads each tap
+        assert torch.equal(codes[0], wanted[0])
+        torch.testing.assert_close(codes[1], wanted[1], atol=0.02, rtol=0.02)
+    centred = bank.encode_queries(queries)
+    assert not torch.equal(centred[0][0], mine[0][0])
     assert ranker(bench, "paper").rank(QUESTION)
 
 

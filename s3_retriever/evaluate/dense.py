@@ -67,7 +67,7 @@ class PublishedBank(Bank):
         for head, tap in enumerate(calibration.reads):
             share[tap, head] = calibration.head_weights[head]
         share /= share.sum(1, keepdim=True).clamp_min(1e-12)
-        codes = self.encode(torch.einsum("nhd,th->ntd", queries, share))
+        codes = self.encode(torch.einsum("nhd,th->ntd", queries, share), torch.float32)
         return [
             (
                 codes.latents[:, self.slots(j)].int(),
