@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from s3_retriever.cli.main import COMMANDS, _parse
+from s3_retriever.config import ScanConfig
+from s3_retriever.fitting import builtin_bank, builtin_sets
+from s3_retriever.fusion import BM25_WEIGHT
+from s3_retriever.scoring import REACH
+from s3_retriever.spans import SPAN_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from s3_retriever.backbone import Backbone
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,3 +77,23 @@ def test_shell_commands_exist(words: list[str]) -> None:
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
 def test_links_lead_to_files(target: str) -> None:
     assert (ROOT / target).is_file()
+
+
+def test_the_figures_are_those_of_the_code(default_backbone: Backbone) -> None:
+    bank = builtin_bank(default_backbone)
+    assert bank is not None
+    calibration, scan = bank.calibration, ScanConfig()
+    numbers = {5: "five", 6: "six"}
+    deepest, layers = max(tap.layer for tap in calibration.taps), default_backbone.spec.layers
+    text = " ".join(README.split())
+    for claim in (
+        f"{numbers[len(calibration.heads)]} heads over {numbers[len(calibration.taps)]} key-value",
+        f"ends at layer {deepest + 1} of {layers}",
+        f"{sum(len(labelled.questions) for labelled in builtin_sets())} labelled questions",
+        f"{bank.width} latents per token",
+        f"decays over {REACH:.0f} characters",
+        f"with weight {BM25_WEIGHT}.",
+        f"about {SPAN_CHARACTERS} characters",
+        f"({scan.chunk_tokens} + {scan.overlap_tokens} tokens by default)",
+    ):
+        assert claim in text, claim
