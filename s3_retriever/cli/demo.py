@@ -22,7 +22,7 @@ EXAMPLES = """\
 QUESTIONS = (
     "In which order are the items of a dictionary display evaluated?",
     "When are default parameter values evaluated?",
-    "What does the pass statement do?",
+    "When is the else clause of a for loop executed?",
 )
 
 
