@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _WINDOW_BATCHES = 16
 _CHARACTERS_PER_TOKEN = 4
 
+_STEP = 16
+"""Widths of batches are multiples of this: a CPU's library keeps code for every shape it meets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -139,7 +142,8 @@ class Batch:
 def take_batch(pieces: deque[Piece], layout: Layout, most_tokens: int) -> Batch:
     """Take the next rows from pieces that come longest first."""
     lead = len(layout.lead)
-    width = lead + pieces[0].stop - pieces[0].context
+    longest = lead + pieces[0].stop - pieces[0].context
+    width = min(-(-longest // _STEP) * _STEP, layout.width)
     rows = min(max(most_tokens // width, 1), len(pieces))
     taken = tuple(pieces.popleft() for _ in range(rows))
     input_ids = np.zeros((rows, width), dtype=np.int64)

@@ -26,6 +26,9 @@ MAX_LATENTS = 65_536
 _BLOCK_BYTES = 8 * 2**20
 """Bytes of preactivations held at once."""
 
+_STEP = 64
+"""Rows are filled up to a multiple of this: a CPU's library keeps code for every shape it meets."""
+
 
 def encode_topk(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Encode rows to their k largest latents.
@@ -124,7 +127,9 @@ def _check_shapes(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> None:
 
 @torch.no_grad()
 def _encode_torch(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    rows, n = x.shape[0], w_enc.shape[1]
+    asked, n = x.shape[0], w_enc.shape[1]
+    x = torch.nn.functional.pad(x, (0, 0, 0, -asked % _STEP))
+    rows = x.shape[0]
     weight, bias = w_enc.to(x.dtype), b_enc.to(x.dtype)
     latents = torch.empty(rows, k, dtype=torch.int32, device=x.device)
     values = torch.empty(rows, k, dtype=x.dtype, device=x.device)
@@ -138,7 +143,7 @@ def _encode_torch(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tens
     if not rows:
         return latents, values, torch.ones((), dtype=torch.bool, device=x.device)
     ends = [end for t in (x, weight, bias, values) for end in t.aminmax()]
-    return latents, values, torch.isfinite(torch.stack(ends)).all()
+    return latents[:asked], values[:asked], torch.isfinite(torch.stack(ends)).all()
 
 
 def _select(z: Tensor, k: int) -> tuple[Tensor, Tensor]:
