@@ -20,6 +20,19 @@ def reference(x, w_enc, b_enc, k):
     return latents.int(), z.gather(1, latents)
 
 
+def assert_chosen(x, w_enc, b_enc, k, latents, values):
+    """Latents ascend; none left out is larger, by more than the rounding of a sum, than one taken.
+
+    A library may add up in another order for another shape, so equal bits are not to be asked for.
+    """
+    z = (b_enc.to(x.dtype).double() + x.double() @ w_enc.to(x.dtype).double()).clamp_min(0)
+    chosen = z.gather(1, latents.long())
+    torch.testing.assert_close(values, chosen.to(x.dtype))
+    assert (latents.diff(dim=1) > 0).all()
+    best = z.topk(k, dim=1).values.to(x.dtype)
+    torch.testing.assert_close(values.sort(dim=1, descending=True).values, best)
+
+
 def case(rows: int, d_in: int, n: int, step: float = 0.0) -> tuple[torch.Tensor, ...]:
     random = torch.Generator().manual_seed(rows + d_in + n)
     tensors = (
@@ -46,11 +59,13 @@ def test_equals_a_stable_sort(dtype, rows, d_in, n, k, step) -> None:
     x, w_enc, b_enc = case(rows, d_in, n, step)
     x = x.to(dtype)
     latents, values = encode_topk(x, w_enc, b_enc, k)
-    expected, expected_values = reference(x, w_enc, b_enc, k)
     assert latents.dtype == torch.int32
     assert values.dtype == dtype
-    assert torch.equal(latents, expected)
-    assert torch.equal(values, expected_values)
+    assert_chosen(x, w_enc, b_enc, k, latents, values)
+    if step:  # sums of such numbers are exact: ties are ties
+        expected, expected_values = reference(x, w_enc, b_enc, k)
+        assert torch.equal(latents, expected)
+        assert torch.equal(values, expected_values)
 
 
 def test_rows_are_cut_into_blocks_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
