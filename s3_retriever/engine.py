@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
@@ -12,6 +13,7 @@ from s3_retriever.corpus import Corpus, as_documents
 from s3_retriever.documents import Answer
 from s3_retriever.errors import InputError
 from s3_retriever.generate import TextGenerator
+from s3_retriever.hop import read_lead
 from s3_retriever.persist import State, load_state, save_state
 from s3_retriever.question import read_questions
 from s3_retriever.report import ScanClock, ScanReport
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
     from s3_retriever.documents import Document
     from s3_retriever.filters import Filter
+    from s3_retriever.hop import Lead
 
 
 class EndogenousIndex:
@@ -158,6 +161,7 @@ class EndogenousIndex:
         filter: Filter | None = None,
         scoring: str | None = None,
         bm25: bool | None = None,
+        second_hop: bool | None = None,
         order: str | None = None,
     ) -> SearchResult:
         """Find the spans that the model attends to when it reads a question.
@@ -172,6 +176,7 @@ class EndogenousIndex:
                 ranking.
             scoring: ``"attention"`` or ``"coactivation"``.
             bm25: Whether to fuse with BM25.
+            second_hop: Whether to ask the other documents for what the best span names.
             order: ``"score"`` or ``"document"``.
 
         What is None is taken from `config`.
@@ -186,6 +191,7 @@ class EndogenousIndex:
             filter=filter,
             scoring=scoring,
             bm25=bm25,
+            second_hop=second_hop,
             order=order,
         )
         return result
@@ -199,6 +205,7 @@ class EndogenousIndex:
         filter: Filter | None = None,
         scoring: str | None = None,
         bm25: bool | None = None,
+        second_hop: bool | None = None,
         order: str | None = None,
     ) -> list[SearchResult]:
         """Search for several questions, read through the model in batches.
@@ -206,7 +213,12 @@ class EndogenousIndex:
         Arguments and errors are those of `search`, and so are the results, one for each question.
         """
         config = self.config.replace(
-            k=k, token_budget=token_budget, scoring=scoring, bm25=bm25, order=order
+            k=k,
+            token_budget=token_budget,
+            scoring=scoring,
+            bm25=bm25,
+            second_hop=second_hop,
+            order=order,
         )
         questions = self._checked(questions)
         corpus = self._corpus
@@ -219,11 +231,15 @@ class EndogenousIndex:
         results = []
         for question, reading in zip(questions, readings, strict=True):
             begun = perf_counter()
-            spans = corpus.searcher().search(question, reading.queries, keep, config)
+            follow = partial(self._lead, question)
+            spans = corpus.searcher().search(question, reading.queries, keep, config, follow)
             seconds = {"read": share, "search": perf_counter() - begun}
             sources = {span.document_id: corpus.documents[span.document_id] for span in spans}
             results.append(SearchResult(question, spans, seconds, sources))
         return results
+
+    def _lead(self, question: str, text: str) -> Lead | None:
+        return read_lead(self.backbone, self.bank, question, text, self.scan_config)
 
     def _checked(self, questions: Sequence[str]) -> list[str]:
         if isinstance(questions, str):

@@ -42,6 +42,11 @@ class Passages:
     def __len__(self) -> int:
         return len(self.document)
 
+    def of(self, document: int) -> slice:
+        """Return the sentences of the document of that number."""
+        first, last = np.searchsorted(self.document, (document, document + 1))
+        return slice(int(first), int(last))
+
     @cached_property
     def _shifts(self) -> list[tuple[int, Tensor]]:
         """For each shift r, ``f32[A - r]``: characters between the centres, or infinity."""

@@ -20,6 +20,9 @@ REACH = 200.0
 POWER = 2.5
 """Between adding neighbours up (1) and taking the best (large); chosen on the calibration set."""
 
+NOTHING = slice(0, 0)
+"""No sentences."""
+
 _BLOCK_TOKENS = 4096
 
 
@@ -29,7 +32,9 @@ def standardise(scores: Tensor) -> Tensor:
     return (scores - scores.mean(0, keepdim=True)) / spread.clamp_min(1e-9)
 
 
-def attention(queries: Tensor, bank: Bank, codes: Codes, passages: Passages) -> Tensor:
+def attention(
+    queries: Tensor, bank: Bank, codes: Codes, passages: Passages, skip: slice = NOTHING
+) -> Tensor:
     """Score sentences by late interaction through the codes.
 
     The logit of question token i at text token t is ``y_i · x̂_t``, with x̂ the key that the codes
@@ -41,6 +46,7 @@ def attention(queries: Tensor, bank: Bank, codes: Codes, passages: Passages) -> 
         bank: The codec.
         codes: Of the T tokens of the text.
         passages: The A sentences of the text.
+        skip: Sentences to leave out, as if they were not there.
 
     Returns:
         ``f32[A]``, a weighted mean of standardised scores.
@@ -52,7 +58,7 @@ def attention(queries: Tensor, bank: Bank, codes: Codes, passages: Passages) -> 
         x = bank.decode(codes.rows(tokens))
         return torch.cat([x[:, tap] @ y[:, head].T for head, tap in enumerate(reads)], dim=1)
 
-    per_head = interact(logits, len(reads), len(queries), passages)
+    per_head = interact(logits, len(reads), len(queries), passages, skip)
     return combine(per_head, calibration.head_weights)
 
 
@@ -62,7 +68,11 @@ def combine(per_head: Tensor, weights: Tensor) -> Tensor:
 
 
 def interact(
-    logits: Callable[[slice], Tensor], heads: int, tokens: int, passages: Passages
+    logits: Callable[[slice], Tensor],
+    heads: int,
+    tokens: int,
+    passages: Passages,
+    skip: slice = NOTHING,
 ) -> Tensor:
     """Late interaction of heads: ``f32[A, heads]``.
 
@@ -74,13 +84,16 @@ def interact(
         heads: How many heads the columns belong to.
         tokens: Question tokens of each head.
         passages: The A sentences of the text.
+        skip: Sentences that get no attention.
     """
-    shares = softmax_peaks(logits, heads * tokens, passages)
+    shares = softmax_peaks(logits, heads * tokens, passages, skip)
     smooth = passages.smooth(shares, REACH, POWER)
     return smooth.view(len(passages), heads, tokens).sum(2)
 
 
-def softmax_peaks(logits: Callable[[slice], Tensor], rows: int, passages: Passages) -> Tensor:
+def softmax_peaks(
+    logits: Callable[[slice], Tensor], rows: int, passages: Passages, skip: slice = NOTHING
+) -> Tensor:
     """Greatest attention of each question token inside each sentence, ``f32[A, rows]``.
 
     One pass over the text: maxima of the logits for each sentence, and a running sum for the
@@ -89,7 +102,7 @@ def softmax_peaks(logits: Callable[[slice], Tensor], rows: int, passages: Passag
     best = torch.full((len(passages), rows), -torch.inf)
     highest = torch.full((rows,), -torch.inf)
     mass = torch.zeros(rows)
-    for first, last in blocks(passages.bounds):
+    for first, last in blocks(passages.bounds, skip):
         block = logits(slice(int(passages.bounds[first]), int(passages.bounds[last])))
         sizes = torch.from_numpy(np.diff(passages.bounds[first : last + 1]))
         inside = torch.segment_reduce(block, "max", lengths=sizes, initial=-torch.inf)
@@ -100,9 +113,18 @@ def softmax_peaks(logits: Callable[[slice], Tensor], rows: int, passages: Passag
     return torch.exp(best - (highest + torch.log(mass)))
 
 
-def blocks(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Ranges of whole sentences that hold some thousands of tokens each, none without tokens."""
-    first, count = 0, len(bounds) - 1
+def blocks(bounds: np.ndarray, skip: slice = NOTHING) -> Iterator[tuple[int, int]]:
+    """Ranges of whole sentences that hold some thousands of tokens each, none without tokens.
+
+    Args:
+        bounds: ``int64[A + 1]``, of `Passages`.
+        skip: Sentences that no range holds.
+    """
+    yield from _blocks(bounds, 0, skip.start)
+    yield from _blocks(bounds, skip.stop, len(bounds) - 1)
+
+
+def _blocks(bounds: np.ndarray, first: int, count: int) -> Iterator[tuple[int, int]]:
     while first < count:
         last = int(np.searchsorted(bounds, bounds[first] + _BLOCK_TOKENS, side="right")) - 1
         last = min(max(last, first + 1), count)
@@ -111,7 +133,9 @@ def blocks(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def coactivation(queries: Tensor, bank: Bank, codes: Codes, passages: Passages) -> Tensor:
+def coactivation(
+    queries: Tensor, bank: Bank, codes: Codes, passages: Passages, skip: slice = NOTHING
+) -> Tensor:
     """Score sentences by feature co-activation, equation 7 of arXiv 2601.17702.
 
     ``S[t] = Σ_f∈question 1[t ∈ post(f)] · w_f · IDF(f)`` with ``IDF(f) = 1/(log(1 + freq(f)) +
@@ -133,4 +157,5 @@ def coactivation(queries: Tensor, bank: Bank, codes: Codes, passages: Passages) 
     best = torch.segment_reduce(
         total, "max", lengths=torch.from_numpy(np.diff(passages.bounds)), initial=0.0
     )
+    best[skip] = 0
     return standardise(passages.smooth(best, REACH, POWER))

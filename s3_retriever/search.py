@@ -16,19 +16,22 @@ from s3_retriever.documents import Span
 from s3_retriever.fusion import fuse
 from s3_retriever.lexical import Lexicon
 from s3_retriever.passages import cut_passages
-from s3_retriever.scoring import attention, coactivation
+from s3_retriever.scoring import NOTHING, attention, coactivation
 from s3_retriever.sentences import trim
 from s3_retriever.spans import pick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
     from s3_retriever.codec import Bank
     from s3_retriever.config import SearchConfig
     from s3_retriever.documents import Document
+    from s3_retriever.hop import Lead
     from s3_retriever.scan import TokenCodes
+
+    Follow = Callable[[str], Lead | None]
 
 _SCORINGS = {"attention": attention, "coactivation": coactivation}
 _SUBSETS_KEPT = 4
@@ -75,7 +78,12 @@ class Searcher:
         return Lexicon(texts, passages)
 
     def search(
-        self, question: str, queries: Tensor, keep: np.ndarray | None, config: SearchConfig
+        self,
+        question: str,
+        queries: Tensor,
+        keep: np.ndarray | None,
+        config: SearchConfig,
+        follow: Follow | None = None,
     ) -> tuple[Span, ...]:
         """Find spans.
 
@@ -85,12 +93,15 @@ class Searcher:
             keep: ``bool[D]``, the documents to search, or None for all. The result is that of a
                 corpus of these alone.
             config: What to do.
+            follow: Reads the text of the best span for a second hop; None for no such hop.
         """
         if keep is not None and not keep.all():
             if not keep.any():
                 return ()
-            return self._subset(keep).search(question, queries, None, config)
+            return self._subset(keep).search(question, queries, None, config, follow)
         parts = self._parts(question, queries, config)
+        if config.second_hop and follow is not None:
+            parts |= self._second_hop(fuse(parts), config, follow)
         scores = fuse(parts).numpy()
         spans = self._cut_to(config.token_budget, self._spans(scores, parts, config))
         if config.bias_tokens:
@@ -101,16 +112,33 @@ class Searcher:
             spans.sort(key=lambda span: (place[span.document_id], span.start))
         return tuple(spans)
 
-    def _parts(self, question: str, queries: Tensor, config: SearchConfig) -> dict[str, Tensor]:
+    def _parts(
+        self, question: str, queries: Tensor, config: SearchConfig, skip: slice = NOTHING
+    ) -> dict[str, Tensor]:
         """Component scores of the sentences, ``f32[A]`` each."""
         with self._lock:  # what is made on first use is made once
             codes = self._joined
             lexicon = self._lexicon if config.bm25 else None
         score = _SCORINGS[config.scoring]
-        parts = {"s3": score(queries, self._bank, codes, self._passages)}
+        parts = {"s3": score(queries, self._bank, codes, self._passages, skip)}
         if lexicon is not None:
             parts["bm25"] = lexicon.scores(question)
         return parts
+
+    def _second_hop(
+        self, scores: Tensor, config: SearchConfig, follow: Follow
+    ) -> dict[str, Tensor]:
+        """What the other documents say of the names in the best span; nothing where it has none."""
+        if len(self._documents) < 2:
+            return {}
+        best = next(self._spans(scores.numpy(), {}, config), None)
+        lead = None if best is None else follow(best.text)
+        if best is None or lead is None:
+            return {}
+        home = self._passages.of(self._number[best.document_id])
+        hop = fuse(self._parts(" ".join(lead.names), lead.queries, config, home))
+        hop[home] = 0
+        return {"hop": hop}
 
     def _spans(
         self, scores: np.ndarray, parts: dict[str, Tensor], config: SearchConfig

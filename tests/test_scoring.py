@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from passage_samples import some_passages
 from random_bank import HEADS, K, make_bank
 from s3_retriever import scoring
 from s3_retriever.codec import Bank, Codes, fit_residual
-from s3_retriever.fusion import BM25_WEIGHT, fuse
+from s3_retriever.fusion import BM25_WEIGHT, HOP_WEIGHT, fuse
 from s3_retriever.lexical import Lexicon, words
 from s3_retriever.scoring import POWER, REACH, attention, blocks, coactivation, standardise
 
@@ -97,6 +97,36 @@ def test_attention_is_the_dense_computation(
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("score", [attention, coactivation])
+def test_sentences_left_out_get_nothing(
+    score: Any, queries: Tensor, bank: Bank, codes: Codes, passages: Passages
+) -> None:
+    home = passages.of(1)
+    assert home == slice(5, 6)
+    result = score(queries, bank, codes, passages, home)
+    assert result[home] == result.min()
+    assert not torch.allclose(result, score(queries, bank, codes, passages), atol=1e-3)
+
+
+def test_attention_goes_to_what_is_not_left_out(
+    queries: Tensor, bank: Bank, codes: Codes, passages: Passages
+) -> None:
+    first, *_, last = passages.of(0), passages.of(2)
+    bounds = passages.bounds
+    fewer = codes.rows(slice(int(bounds[last.start]), int(bounds[last.stop])))
+    alone = replace(
+        passages,
+        document=passages.document[last],
+        start=passages.start[last],
+        end=passages.end[last],
+        bounds=bounds[last.start : last.stop + 1] - bounds[last.start],
+    )
+    whole = attention(queries, bank, codes, passages, slice(first.start, last.start))[last]
+    expected = attention(queries, bank, fewer, alone)
+    gaps, wanted = whole - whole.mean(), expected - expected.mean()
+    assert torch.corrcoef(torch.stack([gaps, wanted]))[0, 1] > 0.999
+
+
 def test_attention_bears_extreme_logits(
     bank: Bank, codes: Codes, passages: Passages, queries: Tensor
 ) -> None:
@@ -143,6 +173,9 @@ def test_blocks_hold_whole_sentences(size: int, monkeypatch: pytest.MonkeyPatch)
     counts = np.random.default_rng(0).integers(0, 12, 200)
     counts[:3] = counts[-4:] = 0
     bounds = np.concatenate([[0], np.cumsum(counts)])
+    some = slice(40, 90)
+    kept = [a for first, last in blocks(bounds, some) for a in range(first, last) if counts[a]]
+    assert kept == [a for a in range(200) if counts[a] and not some.start <= a < some.stop]
     ranges = list(blocks(bounds))
     read = [token for a, b in ranges for token in range(bounds[a], bounds[b])]
     assert read == list(range(bounds[-1]))
@@ -160,6 +193,7 @@ def test_standardised_scores_have_mean_0_and_deviation_1() -> None:
 def test_parts_are_weighed_and_added() -> None:
     s3, bm25 = normal(2, 6, seed=6)
     torch.testing.assert_close(fuse({"s3": s3, "bm25": bm25}), s3 + BM25_WEIGHT * bm25)
+    torch.testing.assert_close(fuse({"s3": s3, "hop": bm25}), s3 + HOP_WEIGHT * bm25)
     torch.testing.assert_close(fuse({"s3": s3}), s3)
 
 

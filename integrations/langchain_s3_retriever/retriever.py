@@ -50,6 +50,7 @@ class EndogenousRetriever(BaseRetriever):
             bound but `k`.
         scoring: ``"attention"`` or ``"coactivation"``.
         bm25: Fuse with BM25.
+        second_hop: Ask the other documents for what the best span names.
         order: ``"score"`` (best first) or ``"document"`` (reading order).
         include_scores: Put ``"score"`` and ``"score_parts"`` into the metadata. Off by default,
             because metadata that depends on the question keeps MultiQueryRetriever and others from
@@ -69,6 +70,7 @@ class EndogenousRetriever(BaseRetriever):
     token_budget: int | None = None
     scoring: Literal["attention", "coactivation"] = "attention"
     bm25: bool = True
+    second_hop: bool = True
     order: Literal["score", "document"] = "score"
     include_scores: bool = False
     filter: Filter | None = None
@@ -154,8 +156,8 @@ class EndogenousRetriever(BaseRetriever):
             path: Folder written by `save`.
             model: As in `from_documents`.
             tokenizer: As in `from_documents`.
-            **settings: Attributes of the retriever; `k`, `token_budget`, `scoring`, `bm25` and
-                `order` are the saved index's own where not given.
+            **settings: Attributes of the retriever; `k`, `token_budget`, `scoring`, `bm25`,
+                `second_hop` and `order` are the saved index's own where not given.
 
         Raises:
             IndexFileError: the folder is missing or damaged.
@@ -309,7 +311,7 @@ class EndogenousRetriever(BaseRetriever):
         return params
 
 
-_SEARCH = ("k", "token_budget", "scoring", "bm25", "order")
+_SEARCH = ("k", "token_budget", "scoring", "bm25", "second_hop", "order")
 _CALL = ("k", "token_budget", "filter")
 _BUILD = ("model", "tokenizer", "bank")
 

@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_search(parser)
     parser.add_argument("--scoring", choices=("attention", "coactivation"))
     parser.add_argument("--no-bm25", action="store_true", help="attention alone")
+    parser.add_argument(
+        "--no-second-hop",
+        action="store_true",
+        help="do not ask the other documents for what the best span names",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         token_budget=args.token_budget,
         scoring=args.scoring,
         bm25=False if args.no_bm25 else None,
+        second_hop=False if args.no_second_hop else None,
     )
     if args.json:
         spans = [common.span_json(span) for span in found]

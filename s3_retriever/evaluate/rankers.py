@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from s3_retriever.config import SearchConfig
 from s3_retriever.evaluate.dense import DenseSearcher, four_bits, published
 from s3_retriever.evaluate.hits import DEPTH, Hit
+from s3_retriever.hop import read_lead
 from s3_retriever.question import read_questions
 from s3_retriever.search import Searcher
 
@@ -53,7 +55,9 @@ class SearcherRanker:
         """The spans of a search that asks for `DEPTH` of them."""
         bench = self._bench
         (reading,) = read_questions(bench.backbone, bench.bank, [question], bench.scan)
-        return as_hits(self._searcher.search(question, reading.queries, None, self._config))
+        follow = partial(read_lead, bench.backbone, bench.bank, question, config=bench.scan)
+        found = self._searcher.search(question, reading.queries, None, self._config, follow)
+        return as_hits(found)
 
 
 def dense(bench: Bench, *, bm25: bool, bits: Literal[4, 16] = 16) -> SearcherRanker:
@@ -78,7 +82,7 @@ def paper(bench: Bench) -> SearcherRanker:
     """Co-activation with the raw query, as published."""
     codes = bench.codes()
     searcher = Searcher(bench.documents, codes, published(bench.bank))
-    config = SearchConfig(k=DEPTH, scoring="coactivation", bm25=False)
+    config = SearchConfig(k=DEPTH, scoring="coactivation", bm25=False, second_hop=False)
     nbytes = sum(part.nbytes - part.residual.nbytes for part in codes)
     return SearcherRanker(bench, searcher, config, nbytes)
 

@@ -41,11 +41,11 @@ class EndogenousRetriever(BaseRetriever):
 
     Args:
         index: The index searched.
-        **settings: `similarity_top_k` (most nodes returned), `token_budget`, `scoring`, `bm25`
-            and `order`, the index's own where not given (see `s3_retriever.config.SearchConfig`);
-            `filters` (LlamaIndex ``MetadataFilters``, or a mapping or function as in
-            `s3_retriever.filters.matches`); `callback_manager`, `object_map`, `objects` and
-            `verbose` as in every LlamaIndex retriever.
+        **settings: `similarity_top_k` (most nodes returned), `token_budget`, `scoring`, `bm25`,
+            `second_hop` and `order`, the index's own where not given (see
+            `s3_retriever.config.SearchConfig`); `filters` (LlamaIndex ``MetadataFilters``, or a
+            mapping or function as in `s3_retriever.filters.matches`); `callback_manager`,
+            `object_map`, `objects` and `verbose` as in every LlamaIndex retriever.
 
     Attributes:
         index: The index searched.
@@ -228,7 +228,7 @@ class EndogenousRetriever(BaseRetriever):
         return await background.run(self._retrieve, query_bundle)
 
 
-_SEARCH = ("token_budget", "scoring", "bm25", "order")
+_SEARCH = ("token_budget", "scoring", "bm25", "second_hop", "order")
 _FRAMEWORK = ("callback_manager", "object_map", "objects", "verbose")
 _SETTINGS = ("similarity_top_k", *_SEARCH, "filters", *_FRAMEWORK)
 
