@@ -1,0 +1,252 @@
+"""Evidence recall: ours beside the baselines, what each part adds, and what bytes buy.
+
+    python benchmarks/quality.py SET...                    # the main table
+    python benchmarks/quality.py SET... --part ablation --banks banks/
+    python benchmarks/quality.py SET... --part bytes --banks banks/
+
+SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). The banks are
+those of variant_banks.py; without them the rows that need them are left out. Everything in one run
+is asked of the same questions; the result goes to results/quality-PART.json, and the plot of recall
+against bytes beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from common import RESULTS
+
+from s3_retriever import lexical, scoring, spans
+from s3_retriever.codec import Bank
+from s3_retriever.config import ScanConfig, SearchConfig
+from s3_retriever.evaluate import Contender, Evaluation, Variant, evaluate
+from s3_retriever.evaluate.bench import Bench
+from s3_retriever.evaluate.contenders import contenders
+from s3_retriever.evaluate.export import as_json
+from s3_retriever.evaluate.hits import DEPTH
+from s3_retriever.evaluate.rankers import SearcherRanker
+from s3_retriever.evaluate.table import tables
+from s3_retriever.fitting import load_set
+from s3_retriever.scan import TokenCodes
+from s3_retriever.search import Searcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from s3_retriever.evaluate.hits import Hit, Ranker
+
+MAIN = (
+    *("attention+bm25", "attention", "coactivation", "paper", "codes"),
+    *("dense+bm25", "dense", "dense-4bit", "bm25", "embedding", "bm25+embedding"),
+)
+ALL = SearchConfig(k=DEPTH)
+
+
+class Patched:
+    """A ranker under other constants."""
+
+    def __init__(self, ranker: Ranker, constants: Sequence[tuple[Any, str, float]]) -> None:
+        self._ranker, self._constants = ranker, constants
+        self.nbytes = ranker.nbytes
+
+    def rank(self, question: str) -> list[Hit]:
+        """What the ranker returns."""
+        with ExitStack() as stack:
+            for room, name, value in self._constants:
+                stack.enter_context(patch.object(room, name, value))
+            return self._ranker.rank(question)
+
+
+def searched(
+    bench: Bench,
+    config: SearchConfig = ALL,
+    *,
+    bank: Callable[[Bank], Bank] = lambda bank: bank,
+    codes: Callable[[Bench], tuple[TokenCodes, ...]] = Bench.codes,
+    constants: Sequence[tuple[Any, str, float]] = (),
+) -> Ranker:
+    """Ours with something changed."""
+    rows, changed = codes(bench), bank(bench.bank)
+    searcher = Searcher(bench.documents, rows, changed)
+    nbytes = sum(part.nbytes for part in rows)
+    return Patched(SearcherRanker(bench, searcher, config, nbytes), constants)
+
+
+def without_preamble(bench: Bench) -> Ranker:
+    """Documents and questions read bare, behind the beginning-of-sequence token alone."""
+    bare = Bench(bench.documents, bench.backbone, bench.bank, ScanConfig(preamble=""))
+    return searched(bare)
+
+
+def equal_weights(bank: Bank) -> Bank:
+    """All heads count the same."""
+    return replace(
+        bank,
+        calibration=bank.calibration.replace(
+            head_weights=torch.ones_like(bank.calibration.head_weights)
+        ),
+    )
+
+
+def not_centred(bank: Bank) -> Bank:
+    """Raw queries."""
+    mean = torch.zeros_like(bank.calibration.query_mean)
+    return replace(bank, calibration=bank.calibration.replace(query_mean=mean))
+
+
+def encoded(bank: Bank, bench: Bench) -> tuple[TokenCodes, ...]:
+    """Codes of another bank of the same taps, from the keys that were kept dense."""
+    own = bench.bank.calibration
+    rows, found, first = bench.keys(), [], 0
+    for place in bench.places:
+        keys = rows[first : first + len(place)].float()
+        raw = torch.einsum("tni,nij->tnj", keys, own.unwhiten) + own.key_mean
+        codes = bank.encode(raw)
+        parts = {name: getattr(codes, name).numpy() for name in ("latents", "values", "residual")}
+        found.append(TokenCodes(**parts, starts=place.starts, ends=place.ends))
+        first += len(place)
+    return tuple(found)
+
+
+def with_bank(folder: Path) -> Callable[[Bench], Ranker]:
+    """Ours with a bank of variant_banks.py."""
+    bank = Bank.load(folder)
+    return partial(searched, bank=lambda _: bank, codes=partial(encoded, bank))
+
+
+def reference(title: str, build: Callable[[Bench], Ranker]) -> Contender:
+    """A row of a table."""
+    return Contender(title, title, "reference", (Variant("", build),))
+
+
+def ablation(banks: Path | None) -> list[Contender]:
+    """Ours whole, and with each part alone removed."""
+    none = [(scoring, "REACH", 1e-6), (lexical, "REACH", 1e-6)]
+    rows = {
+        "no BM25": partial(searched, config=ALL.replace(bm25=False)),
+        "no second hop": partial(searched, config=ALL.replace(second_hop=False)),
+        "no smoothing": partial(searched, constants=none),
+        "single sentences for spans": partial(searched, constants=[(spans, "SPAN_CHARACTERS", 0)]),
+        "query not centred": partial(searched, bank=not_centred),
+        "heads weighted alike": partial(searched, bank=equal_weights),
+        "no preamble for the sink": without_preamble,
+        "no residual beside the codes": partial(
+            searched, bank=lambda bank: replace(bank, residual=None)
+        ),
+        "co-activation for q·k": partial(searched, config=ALL.replace(scoring="coactivation")),
+    }
+    if banks:
+        rows["keys not whitened"] = with_bank(banks / "no whitening")
+    known = contenders()
+    published = [known["paper"], known["coactivation"]]
+    return [known["attention+bm25"], *(reference(t, b) for t, b in rows.items()), *published]
+
+
+def by_bytes(banks: Path | None) -> list[Contender]:
+    """The same keys in fewer and in more bytes."""
+    known = contenders()
+    names = ("attention+bm25", "dense-4bit+bm25", "dense+bm25")
+    rows = [known[name] for name in names]
+    rows.append(
+        reference(
+            "32 latents, no residual",
+            partial(searched, bank=lambda bank: replace(bank, residual=None), codes=bare),
+        )
+    )
+    if banks:
+        sizes = ("12 latents, no residual", "64 latents, no residual", "96 latents and residual")
+        rows += [reference(name, with_bank(banks / name)) for name in sizes]
+    return rows
+
+
+def bare(bench: Bench) -> tuple[TokenCodes, ...]:
+    """Codes without their residual."""
+    return tuple(
+        replace(part, residual=np.empty((len(part), 0), dtype=np.uint8)) for part in bench.codes()
+    )
+
+
+def plot(found: Evaluation, path: Path) -> None:
+    """Recall against bytes a token."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for row in found.rows:
+        dense = row.name.startswith("dense")
+        ours = row.role == "ours"
+        size, recall = row.cost.bytes_per_token, 100 * row.mean(found.metric)
+        color = "#b23a48" if dense else "#0b6e4f"
+        axes.plot(size, recall, "o", color=color, markersize=9 if ours else 6)
+        label = "as shipped: 32 latents and residual" if ours else row.title
+        axes.annotate(label, (size, recall), xytext=(7, -3), textcoords="offset points", fontsize=8)
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(32, 3000)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.set_xlabel("bytes a token on disk")
+    axes.set_ylabel("evidence recall at 2000 characters, %")
+    axes.grid(alpha=0.25)
+    for suffix in (".svg", ".png"):
+        figure.savefig(path.with_suffix(suffix), dpi=150)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Evaluate, print, write."""
+    rankers: dict[str, Callable[[], Sequence[str | Contender]]] = {
+        "main": lambda: MAIN,
+        "ablation": lambda: ablation(args.banks),
+        "bytes": lambda: by_bytes(args.banks),
+    }
+    found = evaluate(
+        [load_set(folder) for folder in args.sets],
+        rankers[args.part](),
+        model=args.model,
+        limit=args.limit,
+        seed=args.seed,
+        progress=sys.stderr.isatty(),
+    )
+    print(tables(found))
+    names = ["python", "benchmarks/quality.py", *(Path(folder).name for folder in args.sets)]
+    options = [item for item in sys.argv[1:] if item not in args.sets]
+    made: dict[str, Any] = as_json(found, [*names, *options])
+    del made["variants"]
+    for row in made["rows"]:
+        del row["hits"]
+    for labelled in made["sets"]:
+        labelled["questions"] = len(labelled["questions"])
+    name = f"quality-{args.part}" + (f"-{args.name}" if args.name else "")
+    write(made, RESULTS / f"{name}.json")
+    if args.part == "bytes":
+        plot(found, RESULTS / f"{name}.svg")
+
+
+def write(made: dict[str, Any], path: Path) -> None:
+    """As JSON, one entry to a line."""
+    path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sets", nargs="+", metavar="SET")
+    parser.add_argument("--part", choices=("main", "ablation", "bytes"), default="main")
+    parser.add_argument("--banks", type=Path, help="of variant_banks.py")
+    parser.add_argument("--model", help="as for s3-retriever eval")
+    parser.add_argument("--name", help="to tell results of another model apart")
+    parser.add_argument("--limit", type=int, help="questions of each set")
+    parser.add_argument("--seed", type=int, default=0)
+    main(parser.parse_args())

@@ -1,0 +1,61 @@
+"""Train the banks that quality.py compares with the one that ships.
+
+Fewer and more bytes, and no whitening:
+
+    python benchmarks/train_default_bank.py CORPORA --keys keys.bin --out /tmp/again
+    python benchmarks/variant_banks.py keys.bin --out banks/
+
+They differ from the bank that ships in what their names say, and in nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from train_default_bank import calibrated
+
+from s3_retriever.backbone import Backbone
+from s3_retriever.codec import Bank, Calibration, TrainConfig
+from s3_retriever.fitting.banks import builtin_bank, train_bank
+
+
+def unwhitened(calibration: Calibration) -> Calibration:
+    """The same loudness of each tap, but the basis of the raw keys."""
+    size = calibration.head_dim
+    loudness = calibration.whiten.square().sum((1, 2)).div(size).sqrt()[:, None, None]
+    eye = torch.eye(size)
+    return calibration.replace(whiten=loudness * eye, unwhiten=eye / loudness)
+
+
+def main() -> None:
+    """Train and save each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("keys", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    backbone = Backbone.load(None)
+    shipped = builtin_bank(backbone)
+    if shipped is None:
+        raise SystemExit("the bank for SmolLM2-135M-Instruct is missing from this checkout")
+    config = TrainConfig(**shipped.metadata["training"])
+
+    def train(name: str, calibration: Calibration, k: int, *, residual: bool) -> None:
+        rows = calibrated(calibration, args.keys)
+        bank = train_bank(backbone, calibration, rows, config.replace(k=k), progress=True)
+        kept: Bank = bank if residual else replace(bank, residual=None)
+        kept.save(args.out / name)
+        print(name, kept.metadata, flush=True)
+
+    train("12 latents, no residual", shipped.calibration, 12, residual=False)
+    train("64 latents, no residual", shipped.calibration, 64, residual=False)
+    train("96 latents and residual", shipped.calibration, 96, residual=True)
+    train("no whitening", unwhitened(shipped.calibration), config.k, residual=True)
+
+
+if __name__ == "__main__":
+    main()
