@@ -1,10 +1,13 @@
-"""BM25 over sentences, by rank_bm25."""
+"""BM25 over sentences, by rank_bm25; words are stemmed by Snowball (Porter 2, English)."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
+import snowballstemmer
 import torch
 from rank_bm25 import BM25Okapi
 from torch import Tensor
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
     from s3_retriever.passages import Passages
 
 _WORD = re.compile(r"\w+")
-_ENDINGS = ("ies", "ing", "ed", "es", "ly", "s")
+_STEMMER = snowballstemmer.stemmer("english")
+_STEMMING = Lock()  # a stemmer holds the word it works on
+_WORDS_KEPT = 2**16
 _STOP = frozenset(
     [
         "a",
@@ -131,15 +136,14 @@ _STOP = frozenset(
 
 
 def words(text: str) -> list[str]:
-    """Words for matching: lower case, without endings; stop words left out."""
+    """Words for matching: lower case, stemmed; stop words left out."""
     return [_stem(word) for word in _WORD.findall(text.lower()) if word not in _STOP]
 
 
+@lru_cache(_WORDS_KEPT)
 def _stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
+    with _STEMMING:
+        return str(_STEMMER.stemWord(word))
 
 
 class Lexicon:
