@@ -3,6 +3,8 @@
     python benchmarks/quality.py SET...                    # the main table
     python benchmarks/quality.py SET... --part ablation --banks banks/
     python benchmarks/quality.py SET... --part bytes --banks banks/
+    python benchmarks/quality.py SET... --model gemma.gguf --name gemma    # another model
+    python benchmarks/quality.py SET... --part depth
 
 SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). The banks are
 those of variant_banks.py; without them the rows that need them are left out. Everything in one run
@@ -17,8 +19,9 @@ import json
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -34,15 +37,17 @@ from s3_retriever.evaluate.bench import Bench
 from s3_retriever.evaluate.contenders import contenders
 from s3_retriever.evaluate.export import as_json
 from s3_retriever.evaluate.hits import DEPTH
-from s3_retriever.evaluate.rankers import SearcherRanker
+from s3_retriever.evaluate.rankers import SearcherRanker, dense
 from s3_retriever.evaluate.table import tables
-from s3_retriever.fitting import load_set
+from s3_retriever.fitting import CalibrateConfig, builtin_sets, calibrate, load_set
 from s3_retriever.scan import TokenCodes
 from s3_retriever.search import Searcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from s3_retriever.backbone import Backbone
+    from s3_retriever.codec import Calibration
     from s3_retriever.evaluate.hits import Hit, Ranker
 
 MAIN = (
@@ -176,6 +181,34 @@ def bare(bench: Bench) -> tuple[TokenCodes, ...]:
     )
 
 
+DEPTHS = (1 / 6, 1 / 3, 1 / 2, 2 / 3)
+
+
+@cache
+def calibrated(backbone: Backbone, depth: float) -> Calibration:
+    """Heads chosen among the first layers only."""
+    return calibrate(backbone, builtin_sets(), CalibrateConfig(depth=depth))
+
+
+def at_depth(depth: float, bench: Bench, *, bm25: bool) -> Ranker:
+    """Dense keys of heads down to a depth: what reading more of the model would bring."""
+    deeper: Any = Bench(bench.documents, bench.backbone)
+    deeper.bank = SimpleNamespace(calibration=calibrated(bench.backbone, depth))
+    return dense(deeper, bm25=bm25)
+
+
+def by_depth() -> list[Contender]:
+    """Dense keys by the share of the layers that may be read."""
+    return [
+        reference(
+            f"first {depth:.0%} of the layers{' + BM25' if bm25 else ''}",
+            partial(at_depth, depth, bm25=bm25),
+        )
+        for depth in DEPTHS
+        for bm25 in (True, False)
+    ]
+
+
 def plot(found: Evaluation, path: Path) -> None:
     """Recall against bytes a token."""
     import matplotlib
@@ -205,9 +238,10 @@ def plot(found: Evaluation, path: Path) -> None:
 def main(args: argparse.Namespace) -> None:
     """Evaluate, print, write."""
     rankers: dict[str, Callable[[], Sequence[str | Contender]]] = {
-        "main": lambda: MAIN,
+        "main": lambda: args.rankers.split(",") if args.rankers else MAIN,
         "ablation": lambda: ablation(args.banks),
         "bytes": lambda: by_bytes(args.banks),
+        "depth": by_depth,
     }
     found = evaluate(
         [load_set(folder) for folder in args.sets],
@@ -243,9 +277,10 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sets", nargs="+", metavar="SET")
-    parser.add_argument("--part", choices=("main", "ablation", "bytes"), default="main")
+    parser.add_argument("--part", choices=("main", "ablation", "bytes", "depth"), default="main")
     parser.add_argument("--banks", type=Path, help="of variant_banks.py")
     parser.add_argument("--model", help="as for s3-retriever eval")
+    parser.add_argument("--rankers", help="of the main table, by name; default: nine of them")
     parser.add_argument("--name", help="to tell results of another model apart")
     parser.add_argument("--limit", type=int, help="questions of each set")
     parser.add_argument("--seed", type=int, default=0)

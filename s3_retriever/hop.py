@@ -58,7 +58,7 @@ def read_lead(
         The lead; None where the span names nothing new, or does not fit the model's window behind
         the question.
     """
-    whole = f"{question} {text[:_LONGEST]}"
+    whole = f"{question} {text.strip()[:_LONGEST]}"
     places = new_names(question, whole)
     tokens = backbone.text.encode(whole)
     if not places or len(tokens.ids) > backbone.spec.max_positions:

@@ -128,16 +128,24 @@ class Searcher:
     def _second_hop(
         self, scores: Tensor, config: SearchConfig, follow: Follow
     ) -> dict[str, Tensor]:
-        """What the other documents say of the names in the best span; nothing where it has none."""
+        """What the other documents say of the names in the best span; nothing where it has none.
+
+        The rest of the best span's document gets 0, and the span itself as much as any other, for
+        what leads on should not fall behind what it leads to.
+        """
         if len(self._documents) < 2:
             return {}
-        best = next(self._spans(scores.numpy(), {}, config), None)
-        lead = None if best is None else follow(best.text)
-        if best is None or lead is None:
+        passages = self._passages
+        (best,) = pick(scores.numpy(), passages, 1)
+        document = int(passages.document[best.top])
+        start, end = int(passages.start[best.first]), int(passages.end[best.last - 1])
+        lead = follow(self._documents[document].text[start:end])
+        if lead is None:
             return {}
-        home = self._passages.of(self._number[best.document_id])
+        home = passages.of(document)
         hop = fuse(self._parts(" ".join(lead.names), lead.queries, config, home))
         hop[home] = 0
+        hop[best.first : best.last] = hop.max()
         return {"hop": hop}
 
     def _spans(

@@ -1,0 +1,77 @@
+"""Print the tables of the README and the documentation from the files in results/.
+
+python benchmarks/tables.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+SHORT = {
+    "chroma-state-of-the-union": "speech",
+    "chroma-chatlogs": "chats",
+    "chroma-wikitexts": "Wikipedia",
+    "squad-24-articles": "SQuAD",
+    "hotpotqa-pooled-100": "HotpotQA",
+    "musique-pooled-60": "MuSiQue",
+}
+"""Column heads of the sets."""
+
+
+def quality(part: str, *, costs: bool = False) -> str:
+    """Evidence recall of each ranker on each set, as Markdown.
+
+    Args:
+        part: Of quality.py.
+        costs: Add bytes a token and milliseconds of a search.
+    """
+    made = json.loads((RESULTS / f"quality-{part}.json").read_text(encoding="utf-8"))
+    metric, names = made["metric"], [labelled["name"] for labelled in made["sets"]]
+    heads = ["ranker", *(SHORT.get(name, name) for name in names), "mean", "to the best baseline"]
+    heads += ["bytes/token", "search"] if costs else []
+    rows = [_row(row, names, metric, costs) for row in made["rows"]]
+    return "\n".join(map(_line, [heads, ["---"] * len(heads), *rows]))
+
+
+def ablation() -> str:
+    """What is lost where one part alone is taken away, as Markdown."""
+    made = json.loads((RESULTS / "quality-ablation.json").read_text(encoding="utf-8"))
+    metric = made["metric"]
+    whole = made["rows"][0]["means"][metric]
+    rows = [["S3 + BM25, whole", _percent(whole), ""]]
+    for row in made["rows"][1:]:
+        mean = row["means"][metric]
+        rows.append([row["title"], _percent(mean), f"{100 * (mean - whole):+.1f}"])
+    return "\n".join(map(_line, [["changed", "mean recall", "change"], ["---"] * 3, *rows]))
+
+
+def _row(row: dict[str, Any], names: list[str], metric: str, costs: bool) -> list[str]:
+    title = f"{row['title']} ({row['variant']})" if row["variant"] else row["title"]
+    recalls = [_percent(row["sets"][name][metric]) for name in names]
+    gap = "best baseline"
+    if row["difference"]:
+        mean, low, high = (100 * value for value in row["difference"])
+        gap = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    cells = [title, *recalls, _percent(row["means"][metric]), gap]
+    if costs:
+        cost = row["cost"]
+        cells += [f"{cost['bytes_per_token']:.0f}", f"{1000 * cost['search_seconds']:.0f} ms"]
+    return cells
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    for file in sorted(RESULTS.glob("quality-*.json")):
+        part = file.stem.removeprefix("quality-")
+        table = ablation() if part == "ablation" else quality(part, costs=True)
+        print(f"{file.name}\n\n{table}\n")
