@@ -1,15 +1,20 @@
-"""Print the tables of the README and the documentation from the files in results/.
+"""Write the tables of the README and the documentation from the files in results/.
 
-python benchmarks/tables.py
+    python benchmarks/tables.py
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is that of a file
+``quality-NAME.json`` made by quality.py.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results"
 SHORT = {
     "chroma-state-of-the-union": "speech",
     "chroma-chatlogs": "chats",
@@ -70,8 +75,25 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+_PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+
+
+def filled(text: str, *, costs: bool) -> str:
+    """A page with its tables as the results have them."""
+
+    def table(found: re.Match[str]) -> str:
+        part = found[2]
+        made = ablation() if part == "ablation" else quality(part, costs=costs)
+        return f"{found[1]}\n{made}\n{found[3]}"
+
+    return _PLACE.sub(table, text)
+
+
+PAGES = {ROOT / "README.md": False, ROOT / "docs/evidence.md": True}
+"""Pages with tables, and whether these tell costs."""
+
+
 if __name__ == "__main__":
-    for file in sorted(RESULTS.glob("quality-*.json")):
-        part = file.stem.removeprefix("quality-")
-        table = ablation() if part == "ablation" else quality(part, costs=True)
-        print(f"{file.name}\n\n{table}\n")
+    for page, costs in PAGES.items():
+        text = page.read_text(encoding="utf-8")
+        page.write_text(filled(text, costs=costs), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -72,6 +73,16 @@ def test_shell_commands_exist(words: list[str]) -> None:
         _parse(arguments)  # exits where an argument is wrong
     else:
         assert program == "pip" and arguments[0] == "install"
+
+
+def test_tables_are_those_of_the_results() -> None:
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks/tables.py")
+    assert spec is not None and spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    for page, costs in tables.PAGES.items():
+        text = page.read_text(encoding="utf-8")
+        assert "<!-- table:" in text and tables.filled(text, costs=costs) == text, page
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))

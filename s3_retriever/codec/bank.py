@@ -149,12 +149,15 @@ class Bank:
         """Reconstruct calibrated keys, ``f32[R, N, d]``, from codes and residual."""
         x = self._reconstruct(codes.latents.int(), codes.values)
         if self.residual is not None:
-            x = x + self.residual.decode(codes.residual)
+            x += self.residual.decode(codes.residual)
         return x.view(len(x), len(self.calibration.taps), -1)
 
     def _reconstruct(self, latents: Tensor, values: Tensor) -> Tensor:
         """Decode latents ``int[R, S]`` and stored values ``uint8[R, S]``: ``f32[R, N · d]``."""
         taps, d = len(self.calibration.taps), self.calibration.head_dim
+        if self.sites == (tuple(range(taps)),):  # one joint site: nothing to put together
+            joint = self._decoders(0, latents.device)
+            return joint.decode(latents, joint.dequantise(values))
         x = torch.empty(len(latents), taps, d, device=latents.device)
         for j in range(len(self.saes)):
             there, slots = self._decoders(j, latents.device), self.slots(j)

@@ -61,7 +61,7 @@ class Residual:
         """Restore residuals ``f32[R, D]`` from ``uint8[R, width]``."""
         table = _table().to(stored.device)
         levels = table[stored[:, 1:].int()].flatten(1)[:, : len(self.scale)]
-        return levels * self.scale.to(stored.device) * self._gain(stored[:, :1])
+        return levels.mul_(self.scale.to(stored.device)).mul_(self._gain(stored[:, :1]))
 
     def to(self, device: torch.device | str) -> Residual:
         """Return a copy with the tensor on `device`."""

@@ -113,7 +113,7 @@ class Sae:
         """
         weights = values.float()
         total = embedding_bag(latents.int(), self.w_dec, per_sample_weights=weights, mode="sum")
-        return total + self.b_dec
+        return total.add_(self.b_dec)
 
     def quantise(self, values: Tensor) -> Tensor:
         """Store values in one byte each: ``uint8``, same shape; too large ones become 255."""
