@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from chromium import dom, screenshot, with_chromium
 from evaluate_samples import BEACON, SET, HashedWords, oracle
 from random_bank import make_bank
 from s3_retriever.evaluate import embedding, evaluate, to_html
@@ -23,23 +21,7 @@ from s3_retriever.evaluate.svg import Series, bars, lines, scatter
 from s3_retriever.fitting import LabelledQuestion
 from s3_retriever.fitting.questions import Evidence
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=5000",
-)
 NASTY = "</script><script>document.title='taken'</script><b>&amp; \"what\"?"
-
-with_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +145,8 @@ def test_an_evaluation_without_evidence_or_baseline_still_has_a_page(tiny_backbo
         ([replace(SET, questions=questions)], ["bm25"]),
         ([SET], [oracle("only", role="ours")]),
     ):
-        found = evaluate(sets, rankers, model=tiny_backbone, progress=False)
+        bank = make_bank(tiny_backbone)
+        found = evaluate(sets, rankers, model=tiny_backbone, bank=bank, progress=False)
         page = to_html(found)
         assert Outline(page).open == []
         assert ">nan" not in page and '"nan' not in page
@@ -193,21 +176,6 @@ def test_nothing_has_no_logarithm_and_stands_first():
     assert all(f">{mark}<" in chart for mark in ("0", "1", "10", "100", "1,000"))
 
 
-def dom(page: str, script: str, folder: Path) -> str:
-    """The page after Chromium has run it, and then `script` in it."""
-    place = folder / "page.html"
-    place.write_text(page.replace("</body>", f"<script>{script}</script></body>"), "utf-8")
-    done = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'user'}", "--dump-dom", place.as_uri()],
-        capture_output=True,
-        timeout=120,
-        check=True,
-    )
-    text = done.stdout.decode()
-    assert "Retrieval compared" in text
-    return text
-
-
 PROBE = """
 const texts = (where) => [...document.querySelectorAll(where)].map((node) => node.textContent);
 const seen = {
@@ -225,7 +193,9 @@ document.body.dataset.seen = JSON.stringify(seen);
 
 
 def seen(page, folder, *actions):
-    text = dom(page, f"(() => {{ {''.join(actions)} {PROBE} }})();", folder)
+    script = f"<script>(() => {{ {''.join(actions)} {PROBE} }})();</script></body>"
+    text = dom(page.replace("</body>", script), folder)
+    assert "Retrieval compared" in text
     return json.loads(unescape(re.search(r'data-seen="(.*?)"', text).group(1)))
 
 
@@ -272,13 +242,4 @@ def test_a_browser_takes_words_as_words_and_follows_its_controls(page, found, tm
 
 @with_chromium
 def test_a_screenshot_is_not_blank(page, tmp_path):
-    place, shot = tmp_path / "page.html", tmp_path / "shot.png"
-    place.write_text(page, encoding="utf-8")
-    user = f"--user-data-dir={tmp_path / 'user'}"
-    subprocess.run(
-        [CHROMIUM, *FLAGS, user, f"--screenshot={shot}", "--window-size=1300,1600", place.as_uri()],
-        capture_output=True,
-        timeout=120,
-        check=True,
-    )
-    assert shot.stat().st_size > 50_000
+    assert screenshot(page, tmp_path).stat().st_size > 50_000

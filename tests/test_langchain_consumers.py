@@ -36,7 +36,7 @@ from small_corpus import NAMES, QUESTIONS, SOURCES, small_index
 from vector_store import FaissStore, MiniLM
 
 KEEPER, DOUGH, DAM = QUESTIONS
-REPHRASED = "Who kept the lighthouse last?"
+REPHRASED = "Who was the lighthouse's last keeper?"
 VARNISH = "Tell me about the varnish of the violin makers."
 PROMPT = ChatPromptTemplate.from_messages(
     [("system", "Answer from the context.\n\n{context}"), ("human", "{input}")]
@@ -201,12 +201,14 @@ def test_ensemble_by_an_id_key(retriever, minilm, chunks):
 
 
 def test_multi_query_gives_a_span_once(retriever):
-    phrasings = RunnableLambda(lambda _: [KEEPER, REPHRASED, KEEPER])
+    first, second = ({d.id for d in retriever.invoke(q)} for q in (KEEPER, REPHRASED))
+    assert first & second
+    phrasings = RunnableLambda(lambda _: [KEEPER, REPHRASED])
     several = MultiQueryRetriever(retriever=retriever, llm_chain=phrasings)
     found = several.invoke(KEEPER)
     ids = [document.id for document in found]
     assert len(set(ids)) == len(ids)
-    assert set(ids) == {d.id for q in (KEEPER, REPHRASED) for d in retriever.invoke(q)}
+    assert set(ids) == first | second
     own = MultiQueryRetriever.from_llm(
         retriever, retriever.as_llm(max_new_tokens=16), include_original=True
     )
@@ -222,24 +224,34 @@ async def test_merger(retriever, minilm, chunks):
     assert await merged.ainvoke(DOUGH) == taken
 
 
-async def test_the_event_loop_is_free_while_fifty_tasks_search(retriever):
-    """A ticking task is late by more than 50 ms once in a hundred at most, on a busy machine."""
-    await asyncio.gather(*(retriever.ainvoke(question) for question in QUESTIONS))  # warm
-    lags, done = [], asyncio.Event()
+async def lateness(retriever):
+    """Seconds by which a ticking task was late while fifty tasks searched."""
+    late, done = [], asyncio.Event()
 
     async def tick():
         while not done.is_set():
             begun = time.perf_counter()
             await asyncio.sleep(0.005)
-            lags.append(time.perf_counter() - begun - 0.005)
+            late.append(time.perf_counter() - begun - 0.005)
 
     ticking = asyncio.create_task(tick())
     await asyncio.gather(*(retriever.ainvoke(QUESTIONS[n % 3]) for n in range(50)))
     done.set()
     await ticking
-    late = [lag for lag in lags if lag > 0.05]
-    assert len(lags) > 50
-    assert len(late) <= len(lags) // 100, f"{late} of {len(lags)} ticks"
+    return late
+
+
+async def test_fifty_searches_never_block_the_event_loop_for_50_ms(retriever):
+    """Other programs may keep the loop waiting too, so one undisturbed run in five is asked for."""
+    await asyncio.gather(*(retriever.ainvoke(question) for question in QUESTIONS))  # warm
+    worst = []
+    for _ in range(5):
+        late = await lateness(retriever)
+        assert len(late) > 50
+        worst.append(max(late))
+        if worst[-1] < 0.05:
+            return
+    pytest.fail(f"at worst the loop was {worst} seconds late")
 
 
 def test_older_chains(retriever):

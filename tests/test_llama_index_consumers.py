@@ -5,27 +5,31 @@ from __future__ import annotations
 import re
 
 import pytest
+from llama_index.core import Document, QueryBundle
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.chat_engine import CondensePlusContextChatEngine
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.output_parsers.base import StructuredOutput
 from llama_index.core.postprocessor import LongContextReorder, SimilarityPostprocessor
 from llama_index.core.query_engine import (
     CitationQueryEngine,
     RetrieverQueryEngine,
     SubQuestionQueryEngine,
 )
-from llama_index.core.question_gen.types import BaseQuestionGenerator, SubQuestion
+from llama_index.core.question_gen import LLMQuestionGenerator
+from llama_index.core.question_gen.types import SubQuestion
 from llama_index.core.response_synthesizers import get_response_synthesizer
 from llama_index.core.retrievers import QueryFusionRetriever, RouterRetriever
 from llama_index.core.selectors import EmbeddingSingleSelector
 from llama_index.core.tools import QueryEngineTool, RetrieverTool
+from llama_index.core.types import BaseOutputParser
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 from pydantic import PrivateAttr
 
 from llama_index.retrievers.s3 import EndogenousRetriever
-from s3_retriever.errors import InputError
+from s3_retriever.errors import InputError, ModelMismatchError
 from small_corpus import QUESTIONS, SOURCES, small_index
 from vector_store import MiniLM
 
@@ -96,26 +100,18 @@ def test_citations_lead_back_to_the_source(retriever, llm):
 
 
 @pytest.mark.parametrize("mode", ["reciprocal_rerank", "relative_score", "simple"])
-def test_fusion_leaves_our_results_alone(retriever, llm, mode):
-    kept = {question: retriever.retrieve(question) for question in (KEEPER, DAM)}
-
-    class Cached(EndogenousRetriever):
-        def _retrieve(self, query_bundle):
-            return kept.get(query_bundle.query_str) or super()._retrieve(query_bundle)
-
-    before = key(kept[KEEPER])
+async def test_fusion_leaves_our_results_alone(retriever, llm, mode):
+    held = retriever.retrieve(KEEPER)
+    before = key(held)
     other = EndogenousRetriever(retriever.index, scoring="coactivation", similarity_top_k=2)
     fusion = QueryFusionRetriever(
-        [Cached(retriever.index, similarity_top_k=2), other],
-        llm=llm,
-        mode=mode,
-        num_queries=2,
-        similarity_top_k=10,
-        use_async=False,
+        [retriever, other], llm=llm, mode=mode, num_queries=2, similarity_top_k=10, use_async=False
     )
-    ids = [result.node.node_id for result in fusion.retrieve(KEEPER)]
-    assert len(set(ids)) == len(ids)
-    assert {id for id, _ in before} <= set(ids)
+    for fused in (fusion.retrieve(KEEPER), await fusion.aretrieve(KEEPER)):
+        ids = [result.node.node_id for result in fused]
+        assert len(set(ids)) == len(ids)
+        assert {id for id, _ in before} <= set(ids)
+    assert key(held) == before
     assert key(retriever.retrieve(KEEPER)) == before
 
 
@@ -132,27 +128,43 @@ def test_router_picks_by_description(retriever, llm):
     assert "lighthouse" in {result.node.ref_doc_id for result in router.retrieve(KEEPER)}
 
 
-class Halves(BaseQuestionGenerator):
-    """A question for each tool, where a large model would think of them."""
+class Lines(BaseOutputParser):
+    """Each line of what the model writes is a question for the next tool."""
 
-    def generate(self, tools, query):
-        parts = query.query_str.split(" And ")
-        return [
-            SubQuestion(sub_question=part, tool_name=tool.name)
-            for part, tool in zip(parts, tools, strict=True)
+    def parse(self, output):
+        lines = output.strip().splitlines()
+        tools = ("lighthouse", "river")
+        parts = [
+            SubQuestion(sub_question=line, tool_name=tool)
+            for line, tool in zip(lines, tools, strict=False)
         ]
+        return StructuredOutput(raw_output=output, parsed_output=parts)
 
-    async def agenerate(self, tools, query):
-        return self.generate(tools, query)
 
-    def _get_prompts(self):
-        return {}
+PARTS = """\
+Question: Who wrote Hamlet, and when was Paris founded?
+Parts:
+Who wrote Hamlet?
+When was Paris founded?
 
-    def _update_prompts(self, prompts):
-        pass
+Question: How tall is the tower, and where does the road end?
+Parts:
+How tall is the tower?
+Where does the road end?
+
+Question: {query_str}
+Parts:
+"""
 
 
 def test_sub_questions(retriever, llm):
+    """A small model goes on with a pattern, where JSON would be asked of a large one."""
+    plain = retriever.as_llm(
+        max_new_tokens=32, stop=["\n\n"], messages_to_prompt=lambda messages: messages[0].content
+    )
+    asks = LLMQuestionGenerator.from_defaults(
+        llm=plain, prompt_template_str=PARTS, output_parser=Lines()
+    )
     engine = retriever.as_query_engine(llm=llm)
     tools = [
         QueryEngineTool.from_defaults(engine, name=name, description=name)
@@ -161,16 +173,20 @@ def test_sub_questions(retriever, llm):
     parts = SubQuestionQueryEngine.from_defaults(
         tools,
         llm=llm,
-        question_gen=Halves(),
+        question_gen=asks,
         response_synthesizer=get_response_synthesizer(llm=llm),
         use_async=False,
         verbose=False,
     )
-    response = parts.query(f"{KEEPER} And {DAM}")
+    whole = "Who was the last keeper of the lighthouse, and when was the dam built?"
+    asked = asks.generate([tool.metadata for tool in tools], QueryBundle(whole))
+    assert len(asked) == 2
+    response = parts.query(whole)
     assert response.response.strip()
     ids = {source.node.node_id for source in response.source_nodes}
-    expected = {id for question in (KEEPER, DAM) for id, _ in key(retriever.retrieve(question))}
-    assert expected <= ids
+    for part in asked:
+        assert {id for id, _ in key(retriever.retrieve(part.sub_question))} <= ids
+    assert {"lighthouse", "river"} <= {id.partition(":")[0] for id in ids}
 
 
 def test_chat_engine_condenses_and_answers(retriever, llm):
@@ -250,3 +266,11 @@ def test_filters_and_ids_survive_files(retriever, default_backbone, tmp_path):
         ours, theirs = (r.as_retriever(filters=filters) for r in (retriever, loaded))
         assert len(theirs.retrieve(KEEPER)) == 2
         assert theirs.retrieve(KEEPER) == ours.retrieve(KEEPER)
+
+
+def test_the_tokenizer_of_another_model_is_refused(retriever, tiny_tokenizer):
+    model = retriever.index.backbone.model
+    with pytest.raises(ModelMismatchError, match="belongs to the model"):
+        EndogenousRetriever.from_documents(
+            [Document(text="Text.")], model=model, tokenizer=tiny_tokenizer
+        )

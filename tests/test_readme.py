@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from s3_retriever.cli.main import COMMANDS, _parse
+from s3_retriever.cli.main import COMMANDS, _parse, main
 from s3_retriever.config import ScanConfig
 from s3_retriever.fitting import builtin_bank, builtin_sets
 from s3_retriever.fusion import BM25_WEIGHT
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"].keys()
 
 
 class Block(NamedTuple):
@@ -73,6 +76,22 @@ def test_shell_commands_exist(words: list[str]) -> None:
         _parse(arguments)  # exits where an argument is wrong
     else:
         assert program == "pip" and arguments[0] == "install"
+        named = re.findall(r"\[(.+)\]", words[-1])
+        assert {extra for names in named for extra in names.split(",")} <= EXTRAS
+
+
+def test_the_command_line_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes").mkdir()
+    text = "# Contract\n\nThe notice period is three months. Rent is due on the first.\n"
+    (tmp_path / "notes/contract.md").write_text(text, encoding="utf-8")
+    commands = [words[1:] for words in shell_lines() if words[0] == "s3-retriever"]
+    assert [words[0] for words in commands][:3] == ["index", "search", "ask"]
+    for words in commands:
+        assert main(words) == 0, words
+        assert capsys.readouterr().out.strip(), words
 
 
 def test_tables_are_those_of_the_results() -> None:
