@@ -25,7 +25,7 @@ def load_pretrained(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    with _quiet():
+    with quietly():
         source = str(_source(name_or_path, progress))
         try:
             tokenizer = AutoTokenizer.from_pretrained(source)
@@ -62,7 +62,7 @@ def _source(name_or_path: str | Path | None, progress: Callable[[str], None] | N
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Silence transformers' log and progress bars for a while."""
     from transformers.utils import logging
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from s3_retriever.backbone.loading import quietly
 from s3_retriever.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ class MiniLM:
         from transformers import AutoModel, AutoTokenizer
 
         folder = _weights()
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model = AutoModel.from_pretrained(folder).eval()
+        with quietly():
+            self._tokenizer = AutoTokenizer.from_pretrained(folder)
+            self._model = AutoModel.from_pretrained(folder).eval()
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """Embed passages: ``f32[n, 384]``, in batches of like length."""
