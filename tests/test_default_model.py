@@ -15,6 +15,7 @@ from s3_retriever.backbone import Backbone, Tap, cache_folder
 from s3_retriever.backbone import gguf as conversion
 from s3_retriever.backbone.loading import best_dtype
 from s3_retriever.errors import InputError, MissingExtraError
+from small_disk import no_file_above
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,6 +163,12 @@ def test_broken_off_conversion_leaves_nothing(
         expected = InputError if isinstance(error, OSError) else KeyboardInterrupt
         with pytest.raises(expected):
             conversion.converted(tiny_gguf)
+    assert list((cache / "models").iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_conversion(tiny_gguf: Path, cache: Path) -> None:
+    with no_file_above(50_000), pytest.raises(InputError, match="a folder with room to write"):
+        conversion.converted(tiny_gguf)
     assert list((cache / "models").iterdir()) == []
 
 

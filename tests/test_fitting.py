@@ -211,6 +211,15 @@ def test_a_bank_whose_saving_was_broken_off_is_made_anew(
     assert again.digest() == whole.digest() == Bank.load(folder).digest()
 
 
+def test_a_bank_that_cannot_be_kept_serves_all_the_same(
+    small: Path, tiny_backbone: Backbone
+) -> None:
+    small.parent.write_text("a file where the cache should be")
+    with pytest.warns(UserWarning, match="is not kept .* set S3_RETRIEVER_CACHE"):
+        bank = bank_for(tiny_backbone, DOCUMENTS, progress=False)
+    bank.check(tiny_backbone.fingerprint(bank.calibration.taps))
+
+
 def test_the_default_model_has_a_shipped_bank(
     small: Path, default_backbone: Backbone, tiny_backbone: Backbone
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from importlib import resources
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from s3_retriever.backbone import Tap, cache_folder
+from s3_retriever.backbone.cache import CACHE_VARIABLE
 from s3_retriever.codec import Bank, Calibration, TrainConfig, fit_residual, train_sae
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
@@ -62,8 +64,20 @@ def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) 
     calibration = calibrate(backbone, builtin_sets(), progress=progress)
     texts = _varied(documents, AUTOMATIC_TOKENS)
     bank = make_bank(backbone, calibration, texts, AUTOMATIC_TRAINING, progress=progress)
-    bank.save(folder)
+    _keep(bank, folder)
     return bank
+
+
+def _keep(bank: Bank, folder: Path) -> None:
+    """Save a bank in the cache; where that fails, the work that made it is not thrown away."""
+    try:
+        bank.save(folder)
+    except BankError as error:
+        warnings.warn(
+            f"the bank made for this model serves now but is not kept for the next time ({error}); "
+            f"set {CACHE_VARIABLE} to a folder with room to write",
+            stacklevel=2,
+        )
 
 
 def builtin_bank(backbone: Backbone) -> Bank | None:
