@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     )
     for question in QUESTIONS:
         _ask(index, question)
-    print(f"Ask your own: s3-retriever ask {args.index} 'What does the yield expression do?'")
+    words = "ask", args.index, "What does the yield expression do?"
+    print("Ask your own:", common.command_line(*words))
     return 0
 
 
