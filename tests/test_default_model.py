@@ -206,7 +206,9 @@ def test_folder_by_path(tiny_llama: Any, tmp_path: Path) -> None:
     assert loaded.dtype == best_dtype(torch.device("cpu"))
 
 
-@pytest.mark.parametrize("name", ["no/such/folder/anywhere", "missing.gguf"])
+@pytest.mark.parametrize(
+    "name", ["no/such/folder/anywhere", "./nowhere", "/no/such", "missing.gguf"]
+)
 def test_nothing_to_load(name: str) -> None:
     with pytest.raises(InputError, match=r"\.gguf"):
         Backbone.load(name)

@@ -35,7 +35,9 @@ def topics() -> list[Document]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.add_argument("--index", default=".demo/index", metavar="FOLDER")
+    parser.add_argument(
+        "--index", default=".demo/index", metavar="FOLDER", help="where it is kept (%(default)s)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
