@@ -193,6 +193,17 @@ def test_a_bank_is_made_once_for_each_model(
         bank.check(other.fingerprint(bank.calibration.taps))
 
 
+def test_making_a_bank_is_told_in_words_and_bars(
+    small: Path, tiny_backbone: Backbone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bank_for(tiny_backbone, DOCUMENTS, progress=True)
+    told = capsys.readouterr().err
+    assert told.startswith(f"No bank ships for this model: one is made and kept in {small}")
+    assert "Ranking heads" in told and "Training" in told
+    bank_for(tiny_backbone, DOCUMENTS, progress=True)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_damaged_bank_in_the_cache_is_named(small: Path, tiny_backbone: Backbone) -> None:
     bank_for(tiny_backbone, DOCUMENTS, progress=False)
     (folder,) = small.iterdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import warnings
 from importlib import resources
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydoc_data.topics import topics
 from typing import TYPE_CHECKING
 
 import torch
+from tqdm.auto import tqdm
 
 from s3_retriever.backbone import Tap, cache_folder
 from s3_retriever.backbone.cache import CACHE_VARIABLE
@@ -61,6 +63,11 @@ def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) 
             raise BankError(f"{error}; delete {folder} to have it made anew") from error
         bank.check(backbone.fingerprint(bank.calibration.taps))
         return bank
+    if progress:
+        line = (
+            f"No bank ships for this model: one is made and kept in {folder}, which takes minutes"
+        )
+        tqdm.write(line, file=sys.stderr)
     calibration = calibrate(backbone, builtin_sets(), progress=progress)
     texts = _varied(documents, AUTOMATIC_TOKENS)
     bank = make_bank(backbone, calibration, texts, AUTOMATIC_TRAINING, progress=progress)
