@@ -51,7 +51,8 @@ def build_prompt(
 ) -> Prompt:
     """Put a question and its spans into one prompt that leaves room for the answer.
 
-    Where prompt and answer do not fit the model's window, spans of the lowest score are left out.
+    Where prompt and answer do not fit the model's window, spans of the lowest score are left out;
+    the best one stays.
 
     Args:
         generator: Of the model that will answer.
@@ -60,18 +61,18 @@ def build_prompt(
         config: Instruction and length of the answer.
 
     Raises:
-        InputError: question and answer alone do not fit the model's window.
+        InputError: question, one span and answer do not fit the model's window.
     """
     kept, window = list(spans), generator.context_window
     while True:
         prompt = _format(generator, question, kept, config)
         if prompt.tokens + config.max_new_tokens <= window:
             return prompt
-        if not kept:
+        if len(kept) < 2:
             raise InputError(
-                f"the question's prompt of {prompt.tokens} tokens and an answer of "
-                f"{config.max_new_tokens} do not fit the model's window of {window}; "
-                "ask for less with max_new_tokens"
+                f"the question's prompt of {prompt.tokens} tokens with one passage and an answer "
+                f"of {config.max_new_tokens} do not fit the model's window of {window}; shorten "
+                "the question, or lower max_new_tokens or token_budget"
             )
         kept.remove(min(kept, key=lambda span: span.score))
 

@@ -88,8 +88,8 @@ def as_documents(items: Iterable[Document | str], taken: Collection[str] = ()) -
         taken: Ids already in the index.
 
     Raises:
-        InputError: something that is neither, an id that is taken or comes twice, or a text that
-            is no valid Unicode.
+        InputError: something that is neither, an id that is taken or comes twice, or a text
+            or an id that is no valid Unicode.
     """
     if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
         kind = type(items).__name__
@@ -113,13 +113,14 @@ def _as_document(item: Document | str, place: int, free: Iterable[str]) -> Docum
     if not isinstance(item, Document):
         kind = type(item).__name__
         raise InputError(f"documents[{place}] must be a Document or a str, not {kind}")
-    try:
-        item.text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"document {item.id!r} holds half a character (a lone surrogate) at {error.start}; "
-            'decode its bytes with errors="replace"'
-        ) from error
+    for text, what in ((item.id, f"the id {item.id!r}"), (item.text, f"document {item.id!r}")):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{what} holds half a character (a lone surrogate) at {error.start}; "
+                'decode its bytes with errors="replace"'
+            ) from error
     return item
 
 

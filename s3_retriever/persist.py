@@ -18,7 +18,7 @@ from s3_retriever.codec import Bank
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.errors import BankError, IndexFileError
 from s3_retriever.index import StoredDocument, load_index, save_index
-from s3_retriever.index.failures import saving
+from s3_retriever.index.failures import REBUILD, saving
 from s3_retriever.index.files import sync, sync_folder
 from s3_retriever.report import ScanReport
 from s3_retriever.scan import ARRAYS, TokenCodes
@@ -116,12 +116,12 @@ def _header(state: State, bank: str) -> dict[str, Any]:
 
 
 def _load_bank(folder: Path, digest: str) -> Bank:
-    bank = Bank.load(folder)
+    try:
+        bank = Bank.load(folder)
+    except BankError as error:
+        raise BankError(f"the bank of an index cannot be used: {error}; {REBUILD}") from error
     if bank.digest() != digest:
-        raise BankError(
-            f"{folder} does not hold the bank that the index was made with; restore the index "
-            "folder from a copy, or build the index again"
-        )
+        raise BankError(f"{folder} does not hold the bank that the index was made with; {REBUILD}")
     return bank
 
 

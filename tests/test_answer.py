@@ -85,12 +85,14 @@ def test_weakest_spans_give_way_to_the_answer(
         (whole.tokens + 128, SPANS),
         (whole.tokens + 127, SPANS[:2]),
         (best.tokens + 128, SPANS[1:2]),
-        (best.tokens + 127, ()),
     ):
         monkeypatch.setattr(TextGenerator, "context_window", window)
         prompt = build_prompt(generator, QUESTION, SPANS, AnswerConfig())
         assert prompt.spans == left
         assert prompt.tokens + 128 <= window
+    monkeypatch.setattr(TextGenerator, "context_window", best.tokens + 127)
+    with pytest.raises(InputError, match=f"prompt of {best.tokens} tokens with one passage"):
+        build_prompt(generator, QUESTION, SPANS, AnswerConfig())
 
 
 def test_an_answer_longer_than_the_window_is_refused(generator: TextGenerator) -> None:

@@ -24,7 +24,8 @@ from s3_retriever.errors import (
     ModelMismatchError,
     S3Error,
 )
-from s3_retriever.index import files
+from s3_retriever.index import files, verify_index
+from small_disk import no_file_above
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,6 +105,8 @@ def test_one_thing_in_place_of_many(documents: Any, index: EndogenousIndex) -> N
 def test_half_a_character(index: EndogenousIndex) -> None:
     with pytest.raises(InputError, match=r"'half' holds half a character .* at 4"):
         index.add(["good", Document("half", "text\ud83d more")])
+    with pytest.raises(InputError, match=r"the id 'a.udce9' holds half a character .* at 1"):
+        index.add(["good", Document("a\udce9", "text")])
 
 
 def test_duplicate_ids(index: EndogenousIndex, tiny_backbone: Backbone, bank: Bank) -> None:
@@ -309,15 +312,23 @@ def test_folder_that_cannot_be_written(
         assert EndogenousIndex.load(tmp_path, model=tiny_backbone).search(QUESTION) == before
 
 
-def test_full_disk_while_the_bank_is_written(
-    index: EndogenousIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from s3_retriever.codec import store
-
-    def fail(*args: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(store, "save_file", fail)
-    with pytest.raises(IndexFileError, match="disk is full"):
+def test_full_disk_while_the_bank_is_written(index: EndogenousIndex, tmp_path: Path) -> None:
+    with no_file_above(4096), pytest.raises(IndexFileError, match="disk is full"):
         index.save(tmp_path / "new")
     assert not list((tmp_path / "new").iterdir())
+
+
+def test_full_disk_while_an_index_grows(
+    tiny_backbone: Backbone, bank: Bank, tmp_path: Path
+) -> None:
+    grown = build(DOCUMENTS, tiny_backbone, bank)
+    grown.save(tmp_path)
+    before = grown.search(QUESTION)
+    grown.add(["A line that comes again. " * 500])
+    with no_file_above(20_000), pytest.raises(IndexFileError, match="disk is full"):
+        grown.save(tmp_path)
+    assert EndogenousIndex.load(tmp_path, model=tiny_backbone).search(QUESTION) == before
+    assert verify_index(tmp_path).ok
+    grown.save(tmp_path)
+    again = EndogenousIndex.load(tmp_path, model=tiny_backbone)
+    assert again.search(QUESTION) == grown.search(QUESTION)

@@ -19,7 +19,7 @@ import pytest
 from conftest import make_llama
 from random_bank import make_bank
 from s3_retriever import __version__, engine, persist
-from s3_retriever.cli import asking, demo, main
+from s3_retriever.cli import asking, common, demo, main
 from s3_retriever.cli.main import COMMANDS, _parse
 from s3_retriever.documents import Document
 from s3_retriever.index import load_index, verify_index
@@ -247,7 +247,16 @@ def test_indexing_for_people(notes: Path, tiny: list[str], tmp_path: Path, capsy
     path = str(tmp_path / "notes.s3")
     text = done(capsys, "index", str(notes), "-o", path, "--chunk-tokens", "32", *tiny)
     assert text.startswith(f"read 2 of 2 documents into {path}\n")
-    assert f"s3-retriever ask {path}" in text
+    assert text.endswith(f"s3-retriever ask {path} 'a question' {' '.join(tiny[:2])}\n")
+
+
+def test_what_to_type_next_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", [".venv/bin/s3-retriever", "demo"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = ".venv/bin/s3-retriever ask 'my index' why --model m"
+    assert common.command_line("ask", "my index", "why", model="m") == words
+    (tmp_path / "s3-retriever").touch(0o755)
+    assert common.command_line("info", "x") == "s3-retriever info x"
 
 
 def test_what_a_folder_holds_besides_text_is_left_out(
@@ -376,6 +385,21 @@ def test_an_answer_is_written_without_white_space_around_it(pieces: list[str], t
     assert seconds["answer"] >= 0
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_output_that_lacks_characters(
+    form: str, index: str, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "latin-1"))
+    options = ["--json"] if form == "json" else []
+    assert main(["search", index, "bread", *tiny[:2], *options]) == 0
+    if form == "text":
+        assert "a night. ?" in written.getvalue().decode("latin-1")
+        return
+    texts = [span["text"] for span in json.loads(written.getvalue())["spans"]]
+    assert any("🍞" in text for text in texts)
+
+
 def test_info(index: str, capsys: Any) -> None:
     info = data(capsys, "info", index)
     assert info["documents"] == 2 and info["header"]["model_name"] == "tiny"
@@ -446,6 +470,9 @@ def test_texts_that_cannot_be_read(tmp_path: Path, capsys: Any) -> None:
     assert "latin.txt is not UTF-8 text (byte 3)" in message and "iconv" in message
     (tmp_path / "empty").mkdir()
     assert "holds no text (" in failed(capsys, "index", str(tmp_path / "empty"), "-o", out)
+    assert "check the path" in failed(capsys, "index", "long" * 2000, "-o", out)
+    (tmp_path / "empty" / os.fsdecode(b"caf\xe9.txt")).write_text("A name from another time.")
+    assert "is not UTF-8; rename it" in failed(capsys, "index", str(tmp_path / "empty"), "-o", out)
     write(tmp_path / "blank.txt", " \n")
     assert "blank.txt' is empty" in failed(capsys, "index", str(tmp_path / "blank.txt"), "-o", out)
     assert not Path(out).exists()

@@ -15,6 +15,7 @@ from s3_retriever.backbone import Backbone, Tap, cache_folder
 from s3_retriever.backbone import gguf as conversion
 from s3_retriever.backbone.loading import best_dtype
 from s3_retriever.errors import InputError, MissingExtraError
+from small_disk import no_file_above
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,6 +166,12 @@ def test_broken_off_conversion_leaves_nothing(
     assert list((cache / "models").iterdir()) == []
 
 
+def test_a_full_disk_leaves_no_conversion(tiny_gguf: Path, cache: Path) -> None:
+    with no_file_above(50_000), pytest.raises(InputError, match="a folder with room to write"):
+        conversion.converted(tiny_gguf)
+    assert list((cache / "models").iterdir()) == []
+
+
 def test_two_processes_may_convert_at_once(
     tiny_gguf: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,7 +206,9 @@ def test_folder_by_path(tiny_llama: Any, tmp_path: Path) -> None:
     assert loaded.dtype == best_dtype(torch.device("cpu"))
 
 
-@pytest.mark.parametrize("name", ["no/such/folder/anywhere", "missing.gguf"])
+@pytest.mark.parametrize(
+    "name", ["no/such/folder/anywhere", "./nowhere", "/no/such", "missing.gguf"]
+)
 def test_nothing_to_load(name: str) -> None:
     with pytest.raises(InputError, match=r"\.gguf"):
         Backbone.load(name)

@@ -193,6 +193,17 @@ def test_a_bank_is_made_once_for_each_model(
         bank.check(other.fingerprint(bank.calibration.taps))
 
 
+def test_making_a_bank_is_told_in_words_and_bars(
+    small: Path, tiny_backbone: Backbone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bank_for(tiny_backbone, DOCUMENTS, progress=True)
+    told = capsys.readouterr().err
+    assert told.startswith(f"No bank ships for this model: one is made and kept in {small}")
+    assert "Ranking heads" in told and "Training" in told
+    bank_for(tiny_backbone, DOCUMENTS, progress=True)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_damaged_bank_in_the_cache_is_named(small: Path, tiny_backbone: Backbone) -> None:
     bank_for(tiny_backbone, DOCUMENTS, progress=False)
     (folder,) = small.iterdir()
@@ -209,6 +220,15 @@ def test_a_bank_whose_saving_was_broken_off_is_made_anew(
     (folder / "bank.json").unlink()
     again = bank_for(tiny_backbone, DOCUMENTS, progress=False)
     assert again.digest() == whole.digest() == Bank.load(folder).digest()
+
+
+def test_a_bank_that_cannot_be_kept_serves_all_the_same(
+    small: Path, tiny_backbone: Backbone
+) -> None:
+    small.parent.write_text("a file where the cache should be")
+    with pytest.warns(UserWarning, match="is not kept .* set S3_RETRIEVER_CACHE"):
+        bank = bank_for(tiny_backbone, DOCUMENTS, progress=False)
+    bank.check(tiny_backbone.fingerprint(bank.calibration.taps))
 
 
 def test_the_default_model_has_a_shipped_bank(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from langchain_core.callbacks import Callbacks
     from langchain_core.messages import BaseMessage
@@ -66,6 +67,11 @@ def to_documents(
     Raises:
         InputError: something that is not a LangChain document, or has no text.
     """
+    if isinstance(documents, LangChainDocument) or not isinstance(documents, Iterable):
+        kind = type(documents).__name__
+        raise InputError(
+            f"documents must be a list of LangChain Documents, not one {kind}; wrap it"
+        )
     documents = list(documents)
     for document in documents:
         if not isinstance(document, LangChainDocument):

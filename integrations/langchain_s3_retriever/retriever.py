@@ -278,7 +278,7 @@ class EndogenousRetriever(BaseRetriever):
         found: Mapping[str, SearchResult] | None = None,
         **options: Any,
     ) -> list[Document]:
-        result = (found or {}).get(query)
+        result = found.get(query) if found and isinstance(query, str) else None
         if result is None:
             result = self.index.search(query, **self._options(**options))
         return _conversion.from_spans(result.spans, include_scores=self.include_scores)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 
 from s3_retriever.backbone.cache import CACHE_VARIABLE, cache_folder
 from s3_retriever.errors import InputError, MissingExtraError
@@ -72,7 +73,7 @@ def converted(path: Path, progress: Callable[[str], None] | None = None) -> Path
             work = Path(folder) / "model"
             _convert(path, work)
             _move(work, target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the latter on a full disk
         raise InputError(
             f"cannot convert {path.name} into {target.parent} ({error}); set {CACHE_VARIABLE} to "
             "a folder with room to write"

@@ -55,6 +55,8 @@ def _source(name_or_path: str | Path | None, progress: Callable[[str], None] | N
         return converted(default_gguf(), progress)
     path = Path(name_or_path)
     if path.suffix != ".gguf":
+        if not path.exists() and (path.is_absolute() or str(name_or_path).startswith((".", "~"))):
+            raise InputError(f"there is no folder {name_or_path}; give that of a model, or a .gguf")
         return name_or_path
     if not path.is_file():
         raise InputError(f"there is no file {path}; give the path of a .gguf file")

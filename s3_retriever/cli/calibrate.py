@@ -51,5 +51,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         for head, weight in heads:
             print(f"layer {head.layer:2}  head {head.head:2}  weight {weight:.3f}")
-        print(f"next: s3-retriever train TEXT --calibration {args.output} -o BANK")
+        words = "train", "TEXT", "--calibration", args.output, "-o", "BANK"
+        print("next:", common.command_line(*words, model=args.model))
     return 0

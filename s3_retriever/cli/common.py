@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +50,18 @@ def shows_progress(args: argparse.Namespace) -> bool:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON, text as it is."""
-    print(json.dumps(value, ensure_ascii=False, indent=1, default=str))
+    """Print a value as JSON: text as it is where the output is UTF-8, else escaped."""
+    plain = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    print(json.dumps(value, ensure_ascii=not plain, indent=1, default=str))
+
+
+def command_line(*words: str, model: str | None = None) -> str:
+    """What to type for a command of this program, by its path where no PATH leads to it."""
+    name, called = "s3-retriever", sys.argv[0]
+    if shutil.which(name) is None and Path(called).stem == name:
+        name = called
+    options = [] if model is None else ["--model", model]
+    return shlex.join([name, *words, *options])
 
 
 def span_json(span: Span) -> dict[str, Any]:
@@ -96,12 +109,12 @@ def read_documents(paths: Iterable[str]) -> list[Document]:
     In a folder, hidden files are left out, and so are empty ones, which is said on standard error.
 
     Raises:
-        InputError: a path that does not exist, is no UTF-8 text or empty, a folder without text
-            files, or two files with one id.
+        InputError: a path that does not exist, a name or a text that is no UTF-8, an empty file,
+            a folder without text files, or two files with one id.
     """
     documents: dict[str, Document] = {}
     for path in paths:
-        for document in _documents(path):
+        for document in _readable(path):
             other = documents.setdefault(document.id, document)
             if other.metadata != document.metadata:
                 raise InputError(
@@ -109,6 +122,14 @@ def read_documents(paths: Iterable[str]) -> list[Document]:
                     f"{document.id!r}; give the folder above them"
                 )
     return list(documents.values())
+
+
+def _readable(path: str) -> Iterator[Document]:
+    try:
+        yield from _documents(path)
+    except OSError as error:
+        name = error.filename or path
+        raise InputError(f"{name} cannot be read: {error.strerror}; check the path") from error
 
 
 def _documents(path: str) -> Iterator[Document]:
@@ -142,9 +163,10 @@ def _folder(folder: Path) -> Iterator[Document]:
 
 def _read(file: Path) -> str:
     try:
-        return _decoded(file.read_bytes(), str(file))
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}; check the path") from error
+        str(file).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"the name of {str(file)!r} is not UTF-8; rename it") from error
+    return _decoded(file.read_bytes(), str(file))
 
 
 def _decoded(data: bytes, name: str) -> str:

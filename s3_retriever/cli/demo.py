@@ -35,7 +35,9 @@ def topics() -> list[Document]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.add_argument("--index", default=".demo/index", metavar="FOLDER")
+    parser.add_argument(
+        "--index", default=".demo/index", metavar="FOLDER", help="where it is kept (%(default)s)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
@@ -53,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     )
     for question in QUESTIONS:
         _ask(index, question)
-    print(f"Ask your own: s3-retriever ask {args.index} 'What does the yield expression do?'")
+    words = "ask", args.index, "What does the yield expression do?"
+    print("Ask your own:", common.command_line(*words))
     return 0
 
 

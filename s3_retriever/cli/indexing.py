@@ -90,4 +90,4 @@ def _report(args: argparse.Namespace, index: EndogenousIndex, read: int) -> None
         )
         return
     print(f"read {read:,} of {stats.documents:,} documents into {args.output}\n{stats}")
-    print(f"next: s3-retriever ask {args.output} 'a question'")
+    print("next:", common.command_line("ask", args.output, "a question", model=args.model))

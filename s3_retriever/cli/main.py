@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from importlib import import_module
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a character it lacks comes out as "?"
+        sys.stdout.reconfigure(errors="replace")
     try:
         args = _parse(words)
         code: int = args.run(args)

@@ -63,5 +63,6 @@ def run(args: argparse.Namespace) -> int:
             f"{bank.metadata['fvu']:.1%}, with the residual "
             f"{bank.metadata['fvu_with_residual']:.1%}"
         )
-        print(f"next: s3-retriever index TEXT --bank {args.output} -o INDEX")
+        words = "index", "TEXT", "--bank", args.output, "-o", "INDEX"
+        print("next:", common.command_line(*words, model=args.model))
     return 0

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from s3_retriever.backbone.spec import Head, Tap
@@ -53,9 +53,9 @@ def save_bank(bank: Bank, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "bank.json").unlink(missing_ok=True)
         arrays = {name: _compact(getattr(calibration, name)) for name in ARRAYS}
-        save_file(arrays, folder / "calibration.safetensors")
+        _write_tensors(arrays, folder / "calibration.safetensors")
         if bank.residual is not None:
-            save_file({"scale": bank.residual.scale.contiguous()}, folder / _RESIDUAL)
+            _write_tensors({"scale": bank.residual.scale.contiguous()}, folder / _RESIDUAL)
         for name, sae in zip(names, bank.saes, strict=True):
             save_sae(sae, folder / name, model_name=bank.model_name)
         description = {
@@ -130,7 +130,7 @@ def save_calibration(calibration: Calibration, folder: str | Path, fingerprint: 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {name: _compact(getattr(calibration, name)) for name in ARRAYS}
-        save_file(arrays, folder / "calibration.safetensors")
+        _write_tensors(arrays, folder / "calibration.safetensors")
         description = {
             "format": "s3-retriever calibration",
             "version": VERSION,
@@ -201,7 +201,7 @@ def save_sae(sae: Sae, folder: Path, *, model_name: str = "") -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {theirs: _compact(getattr(sae, ours)) for ours, theirs in _NAMES.items()}
-    save_file(tensors, folder / "sae_weights.safetensors")
+    _write_tensors(tensors, folder / "sae_weights.safetensors")
     config = {
         "architecture": "topk",
         "d_in": sae.d_in,
@@ -283,6 +283,11 @@ def _compact(tensor: Tensor) -> Tensor:
     tensor = tensor.detach().cpu().contiguous()
     half = tensor.to(torch.float16)
     return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
+
+
+def _write_tensors(tensors: dict[str, Tensor], file: Path) -> None:
+    """Write tensors; a full disk is an `OSError`, which safetensors' own writing would hide."""
+    file.write_bytes(save(tensors))
 
 
 def _read_tensors(file: Path, names: Sequence[str]) -> dict[str, Tensor]:

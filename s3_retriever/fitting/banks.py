@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+import sys
+import warnings
 from importlib import resources
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import TYPE_CHECKING
 
 import torch
+from tqdm.auto import tqdm
 
 from s3_retriever.backbone import Tap, cache_folder
+from s3_retriever.backbone.cache import CACHE_VARIABLE
 from s3_retriever.codec import Bank, Calibration, TrainConfig, fit_residual, train_sae
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
@@ -59,11 +63,28 @@ def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) 
             raise BankError(f"{error}; delete {folder} to have it made anew") from error
         bank.check(backbone.fingerprint(bank.calibration.taps))
         return bank
+    if progress:
+        line = (
+            f"No bank ships for this model: one is made and kept in {folder}, which takes minutes"
+        )
+        tqdm.write(line, file=sys.stderr)
     calibration = calibrate(backbone, builtin_sets(), progress=progress)
     texts = _varied(documents, AUTOMATIC_TOKENS)
     bank = make_bank(backbone, calibration, texts, AUTOMATIC_TRAINING, progress=progress)
-    bank.save(folder)
+    _keep(bank, folder)
     return bank
+
+
+def _keep(bank: Bank, folder: Path) -> None:
+    """Save a bank in the cache; where that fails, the work that made it is not thrown away."""
+    try:
+        bank.save(folder)
+    except BankError as error:
+        warnings.warn(
+            f"the bank made for this model serves now but is not kept for the next time ({error}); "
+            f"set {CACHE_VARIABLE} to a folder with room to write",
+            stacklevel=2,
+        )
 
 
 def builtin_bank(backbone: Backbone) -> Bank | None:

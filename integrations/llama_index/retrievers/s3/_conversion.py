@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llama_index.core.base.llms.types import ChatMessage
 
@@ -60,6 +61,11 @@ def to_documents(nodes: Iterable[BaseNode]) -> list[Document]:
     Raises:
         InputError: something that is neither, or has no text.
     """
+    if isinstance(nodes, BaseNode) or not isinstance(nodes, Iterable):
+        kind = type(nodes).__name__
+        raise InputError(
+            f"documents must be a list of LlamaIndex documents, not one {kind}; wrap it"
+        )
     return [_to_document(node) for node in nodes]
 
 
