@@ -13,7 +13,7 @@ from s3_retriever.corpus import Corpus, as_documents
 from s3_retriever.documents import Answer
 from s3_retriever.errors import InputError
 from s3_retriever.generate import TextGenerator
-from s3_retriever.hop import read_lead
+from s3_retriever.hop import read_leads
 from s3_retriever.persist import State, load_state, save_state
 from s3_retriever.question import read_questions
 from s3_retriever.report import ScanClock, ScanReport
@@ -231,15 +231,15 @@ class EndogenousIndex:
         results = []
         for question, reading in zip(questions, readings, strict=True):
             begun = perf_counter()
-            follow = partial(self._lead, question)
+            follow = partial(self._leads, question)
             spans = corpus.searcher().search(question, reading.queries, keep, config, follow)
             seconds = {"read": share, "search": perf_counter() - begun}
             sources = {span.document_id: corpus.documents[span.document_id] for span in spans}
             results.append(SearchResult(question, spans, seconds, sources))
         return results
 
-    def _lead(self, question: str, text: str) -> Lead | None:
-        return read_lead(self.backbone, self.bank, question, text, self.scan_config)
+    def _leads(self, question: str, texts: Sequence[str]) -> list[Lead]:
+        return read_leads(self.backbone, self.bank, question, texts, self.scan_config)
 
     def _checked(self, questions: Sequence[str]) -> list[str]:
         if isinstance(questions, str):

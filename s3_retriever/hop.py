@@ -1,10 +1,10 @@
-"""The second hop: what the best span names is asked of the other documents.
+"""The second hop: what the best spans name is asked of the other documents.
 
 A question may need a chain of facts: "Who founded the college where Ada Finch taught?" leads to a
 span about Ada Finch, and the answer stands where the college is described. So the model reads the
-question and, behind it, the best span; the tokens of the names and numbers in the span, where the
-question does not hold them already, then ask as the question's own tokens did. The memory this
-takes is that of one span.
+question and, behind it, the best span of each of the two best documents; the tokens of the names
+and numbers in the span, where the question does not hold them already, then ask as the question's
+own tokens did. The memory this takes is that of two spans.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from s3_retriever.lexical import words
 from s3_retriever.question import head_queries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
-    from s3_retriever.backbone import Backbone
+    from s3_retriever.backbone import Backbone, TokenizedText
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
 
@@ -35,41 +39,52 @@ class Lead:
 
     Attributes:
         names: In the order of the text.
-        queries: ``f32[n, H, d]`` on the CPU, of the n tokens that the names are made of.
+        queries: ``f32[n, H, d]`` on the CPU, of the n tokens that the names are made of; empty
+            where there are none.
     """
 
     names: tuple[str, ...]
     queries: Tensor
 
 
-def read_lead(
-    backbone: Backbone, bank: Bank, question: str, text: str, config: ScanConfig
-) -> Lead | None:
-    """Read a span behind the question, and return what it names.
+def read_leads(
+    backbone: Backbone, bank: Bank, question: str, texts: Sequence[str], config: ScanConfig
+) -> list[Lead]:
+    """Read each of some spans behind the question, and return what they name.
 
     Args:
         backbone: The model.
         bank: Says which heads to read.
         question: As it was asked.
-        text: Of the span.
-        config: The preamble.
+        texts: Of the spans.
+        config: The preamble, and the size of a batch.
 
     Returns:
-        The lead; None where the span names nothing new, or does not fit the model's window behind
-        the question.
+        One lead for each span, without names where it names nothing new, or does not fit the
+        model's window behind the question.
     """
-    whole = f"{question} {text.strip()[:_LONGEST]}"
-    places = new_names(question, whole)
-    tokens = backbone.text.encode(whole)
-    if not places or len(tokens.ids) > backbone.spec.max_positions:
-        return None
-    inside = [
+    wholes = [f"{question} {text.strip()[:_LONGEST]}" for text in texts]
+    tokens = backbone.text.encode_batch(wholes)
+    places = [
+        new_names(question, whole) if len(read) <= backbone.spec.max_positions else []
+        for whole, read in zip(wholes, tokens, strict=True)
+    ]
+    asking = [number for number, named in enumerate(places) if named]
+    rows = head_queries(backbone, bank.calibration.heads, [wholes[n] for n in asking], config)
+    leads = [Lead((), torch.empty(0))] * len(texts)
+    for number, queries in zip(asking, rows, strict=True):
+        names = tuple(wholes[number][first:last] for first, last in places[number])
+        leads[number] = Lead(names, queries[_inside(tokens[number], places[number])])
+    return leads
+
+
+def _inside(tokens: TokenizedText, places: Sequence[tuple[int, int]]) -> list[int]:
+    """Numbers of the tokens that have a part in some places."""
+    return [
         number
         for number, (start, end) in enumerate(zip(tokens.starts, tokens.ends, strict=True))
         if any(start < last and first < end for first, last in places)
     ]
-    (queries,) = head_queries(backbone, bank.calibration.heads, [whole], config)
-    return Lead(tuple(whole[first:last] for first, last in places), queries[inside])
 
 
 def new_names(question: str, whole: str) -> list[tuple[int, int]]:

@@ -62,6 +62,12 @@ class Passages:
                 break
         return shifts
 
+    def best_of_document(self, scores: Tensor) -> Tensor:
+        """Give every sentence the highest of the scores ``f32[A]`` in its document."""
+        document = torch.from_numpy(self.document)
+        best = torch.full((int(self.document[-1]) + 1,), -torch.inf)
+        return best.scatter_reduce(0, document, scores, "amax")[document]
+
     def smooth(self, scores: Tensor, reach: float, power: float) -> Tensor:
         """Let sentences share in what stands near them, in the same document.
 

@@ -11,7 +11,7 @@ from random_bank import HEADS, make_bank
 from s3_retriever import EndogenousIndex
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
-from s3_retriever.hop import new_names, read_lead
+from s3_retriever.hop import new_names, read_leads
 from s3_retriever.question import head_queries
 from small_corpus import SOURCES
 
@@ -44,8 +44,9 @@ def test_a_text_without_new_names(text: str) -> None:
 
 def test_the_tokens_of_names_ask_as_they_stand_behind_the_question(tiny_backbone: Backbone) -> None:
     bank = make_bank(tiny_backbone)
-    lead = read_lead(tiny_backbone, bank, QUESTION, SPAN, SCAN)
-    assert lead is not None
+    texts = ["the bees", SPAN, f"{SPAN} {SPAN}"]
+    none, lead, twice = read_leads(tiny_backbone, bank, QUESTION, texts, SCAN)
+    assert none.names == () and twice.names == 2 * lead.names
     assert lead.names == ("Ole", "Ferreira", "61", "Ólöf", "Ferreira")
     whole = f"{QUESTION} {SPAN}"
     tokens = tiny_backbone.text.encode(whole)
@@ -58,17 +59,18 @@ def test_the_tokens_of_names_ask_as_they_stand_behind_the_question(tiny_backbone
         for start, end in zip(tokens.starts, tokens.ends, strict=True)
     ]
     assert 5 <= sum(inside) < len(inside)
-    assert torch.equal(lead.queries, queries[torch.tensor(inside)])
+    torch.testing.assert_close(lead.queries, queries[torch.tensor(inside)], rtol=1e-3, atol=1e-3)
 
 
 def test_no_lead_without_names_or_beyond_the_window(tiny_backbone: Backbone) -> None:
     bank = make_bank(tiny_backbone)
-    assert read_lead(tiny_backbone, bank, QUESTION, "the bees", SCAN) is None
+    assert read_leads(tiny_backbone, bank, QUESTION, ["the bees", " "], SCAN)[0].names == ()
     long = "why " * tiny_backbone.spec.max_positions
-    assert read_lead(tiny_backbone, bank, long, SPAN, SCAN) is None
+    (lead,) = read_leads(tiny_backbone, bank, long, [SPAN], SCAN)
+    assert lead.names == () and not len(lead.queries)
 
 
-HARBOUR = """The light on Gull Point was lit in 1871, after three ships had been lost. Its first \
+HARBOUR = """The light on Gull Point was lit in 1868, after three ships had been lost. Its first \
 keeper was Ada Finch, who had learnt the trade from her father.
 
 Coal came by boat twice a year, and the oil for the lamp was carried up by hand.
@@ -97,17 +99,21 @@ def margin(spans: Sequence[Span]) -> float:
     return best["finch"] - best["quarry"]
 
 
+def place(spans: Sequence[Span], document: str) -> int:
+    """Rank of the first span of a document."""
+    return [span.document_id for span in spans].index(document)
+
+
 @pytest.mark.parametrize("bm25", [True, False])
 def test_the_second_document_of_a_chain_is_found(chained: EndogenousIndex, bm25: bool) -> None:
     one = chained.search(CHAIN, k=20, bm25=bm25, second_hop=False).spans
     two = chained.search(CHAIN, k=20, bm25=bm25).spans
     assert one[0].document_id == "harbour" and "Ada Finch" in one[0].text
 
-    assert margin(two) > margin(one) + 0.5
-    if bm25:
-        assert "finch" in [span.document_id for span in two[:3]]
-    hop = next(span for span in two if span.document_id == "finch").parts["hop"]
-    assert hop > 1 and "hop" not in one[0].parts
+    assert margin(two) > margin(one) + 0.4
+    assert place(two, "finch") < place(one, "finch")
+    hop = {span.document_id: span.parts["hop"] for span in reversed(two)}
+    assert hop["finch"] > max(0.9, hop["quarry"]) and "hop" not in one[0].parts
     assert two[0].id == one[0].id and two[0].parts["hop"] == max(s.parts["hop"] for s in two)
     assert all(span.parts["hop"] == 0 for span in two[1:] if span.document_id == "harbour")
 

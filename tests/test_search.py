@@ -81,7 +81,7 @@ def test_spans_are_pieces_of_their_sources(find: Any, scoring: Any, bm25: bool) 
         assert SOURCES[span.document_id][span.start : span.end] == span.text
         assert span.text == span.text.strip() != "" and span.tokens > 0
         assert span.metadata is DOCUMENTS[list(SOURCES).index(span.document_id)].metadata
-        assert set(span.parts) == ({"s3", "bm25"} if bm25 else {"s3"})
+        assert set(span.parts) == {"s3", "document"} | ({"bm25"} if bm25 else set())
     scores = [span.score for span in spans]
     assert scores == sorted(scores, reverse=True)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from s3_retriever.codec import Bank
 from s3_retriever.fitting.keys import key_blocks
-from s3_retriever.scoring import NOTHING, combine, interact
+from s3_retriever.scoring import interact
 from s3_retriever.search import Searcher
 
 if TYPE_CHECKING:
@@ -47,16 +47,14 @@ class DenseSearcher(Searcher):
         super().__init__(documents, places, bank)
         self._keys = keys
 
-    def _parts(
-        self, question: str, queries: Tensor, config: SearchConfig, skip: slice = NOTHING
-    ) -> dict[str, Tensor]:
+    def _attended(
+        self, queries: Sequence[Tensor], config: SearchConfig, skips: Sequence[slice]
+    ) -> Tensor:
         calibration = self._bank.calibration
-        logits = key_logits(calibration, queries, lambda tokens: self._keys[tokens].float())
-        per_head = interact(logits, len(calibration.heads), len(queries), self._passages, skip)
-        parts = {"s3": combine(per_head, calibration.head_weights)}
-        if config.bm25:
-            parts["bm25"] = self._lexicon.scores(question)
-        return parts
+        together = torch.cat([*queries])
+        logits = key_logits(calibration, together, lambda tokens: self._keys[tokens].float())
+        counts = [len(rows) for rows in queries]
+        return interact(logits, counts, calibration, self._passages, skips)
 
 
 class PublishedBank(Bank):

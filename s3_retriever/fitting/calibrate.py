@@ -25,7 +25,7 @@ from s3_retriever.fitting.keys import key_blocks
 from s3_retriever.passages import cut_passages
 from s3_retriever.question import head_queries
 from s3_retriever.scan import TokenCodes
-from s3_retriever.scoring import POWER, REACH, softmax_peaks, standardise
+from s3_retriever.scoring import REACH, softmax_peaks, standardise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 _STEPS = 250
 _LEARNING_RATE = 0.05
 _RIDGE = 1e-2
+
+_POWER = 2.5
+"""As `s3_retriever.scoring.POWER`. Heads are ranked by plain sums of shares: weights that were
+fitted to sums of roots did worse on other texts."""
 
 
 class CalibrateConfig(Config):
@@ -188,7 +192,7 @@ def _head_scores(
 ) -> Tensor:
     """Late interaction of one head for many questions at once, ``f32[count, A]``."""
     peaks = softmax_peaks(lambda tokens: keys[tokens] @ queries, queries.shape[1], passages)
-    smooth = passages.smooth(peaks, REACH, POWER)
+    smooth = passages.smooth(peaks, REACH, _POWER)
     total = torch.zeros(count, len(passages)).index_add_(0, owner, smooth.T.contiguous())
     return standardise(total.T).T
 
