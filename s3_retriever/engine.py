@@ -176,7 +176,7 @@ class EndogenousIndex:
                 ranking.
             scoring: ``"attention"`` or ``"coactivation"``.
             bm25: Whether to fuse with BM25.
-            second_hop: Whether to ask the other documents for what the best span names.
+            second_hop: Whether to ask the other documents for what the best spans name.
             order: ``"score"`` or ``"document"``.
 
         What is None is taken from `config`.

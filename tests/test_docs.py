@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from s3_retriever.fusion import BM25_WEIGHT, HOP_WEIGHT
+from s3_retriever.fusion import BM25_WEIGHT, DOCUMENT_WEIGHT, HOP_WEIGHT
 from s3_retriever.scoring import POWER, REACH
+from s3_retriever.search import DOUBT
 from s3_retriever.spans import SPAN_CHARACTERS
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +64,8 @@ def test_the_consumers_named_are_tested():
 def test_the_constants_told_are_the_codes():
     text = text_of("how-it-works.md")
     assert f"weight {BM25_WEIGHT}:" in text
-    assert f"weight {HOP_WEIGHT} this is" in text
-    assert f")^{POWER} · exp(−|S − S'| / {REACH:.0f} characters)" in text
+    assert f"weight {DOCUMENT_WEIGHT}: the part called `document`" in text
+    assert f"weight {HOP_WEIGHT}, the part called" in text
+    assert f"exp(−difference / {DOUBT:g})" in text
+    assert f")^{POWER:g} · exp(−|S − S'| / {REACH:.0f} characters)" in text
     assert f"about {SPAN_CHARACTERS}\ncharacters" in text

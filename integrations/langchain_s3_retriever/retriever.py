@@ -50,7 +50,7 @@ class EndogenousRetriever(BaseRetriever):
             bound but `k`.
         scoring: ``"attention"`` or ``"coactivation"``.
         bm25: Fuse with BM25.
-        second_hop: Ask the other documents for what the best span names.
+        second_hop: Ask the other documents for what the best spans name.
         order: ``"score"`` (best first) or ``"document"`` (reading order).
         include_scores: Put ``"score"`` and ``"score_parts"`` into the metadata. Off by default,
             because metadata that depends on the question keeps MultiQueryRetriever and others from

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-second-hop",
         action="store_true",
-        help="do not ask the other documents for what the best span names",
+        help="do not ask the other documents for what the best spans name",
     )
 
 
