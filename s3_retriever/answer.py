@@ -46,13 +46,21 @@ def passages(spans: Sequence[Span]) -> str:
     )
 
 
+def distinct(spans: Sequence[Span]) -> list[Span]:
+    """Of spans with the same text keep the best, in the order they have."""
+    best: dict[str, Span] = {}
+    for span in sorted(spans, key=lambda span: -span.score):
+        best.setdefault(span.text, span)
+    return [span for span in spans if best[span.text] is span]
+
+
 def build_prompt(
     generator: TextGenerator, question: str, spans: Sequence[Span], config: AnswerConfig
 ) -> Prompt:
     """Put a question and its spans into one prompt that leaves room for the answer.
 
-    Where prompt and answer do not fit the model's window, spans of the lowest score are left out;
-    the best one stays.
+    A text that comes twice is read once. Where prompt and answer do not fit the model's window,
+    spans of the lowest score are left out; the best one stays.
 
     Args:
         generator: Of the model that will answer.
@@ -63,7 +71,7 @@ def build_prompt(
     Raises:
         InputError: question, one span and answer do not fit the model's window.
     """
-    kept, window = list(spans), generator.context_window
+    kept, window = distinct(spans), generator.context_window
     while True:
         prompt = _format(generator, question, kept, config)
         if prompt.tokens + config.max_new_tokens <= window:

@@ -54,7 +54,10 @@ class Span:
         end: One past the last character.
         text: The characters themselves.
         score: Fused score; higher is better; comparable within one search only.
-        parts: Component scores: ``"s3"``, ``"bm25"``, ``"bias"`` as they apply.
+        parts: Component scores, in standard deviations above the mean sentence: ``"s3"``, the
+            model's attention; ``"bm25"``, words in common; ``"document"``, the best sentence of
+            the same document; ``"hop"``, what the best spans lead to; ``"bias"``, 1 for a lead or
+            tail; as they apply.
         tokens: Length in tokens of the target model.
         metadata: The source document's metadata.
     """

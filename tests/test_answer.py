@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from random_bank import make_bank
-from s3_retriever.answer import INSTRUCTION, build_prompt, passages
+from s3_retriever.answer import INSTRUCTION, build_prompt, distinct, passages
 from s3_retriever.config import AnswerConfig, ScanConfig
 from s3_retriever.documents import Answer, Document, Span
 from s3_retriever.engine import EndogenousIndex
@@ -50,6 +50,12 @@ def generator(tiny_backbone: Backbone) -> TextGenerator:
 
 
 # --- the prompt -----------------------------------------------------------------------------------
+
+
+def test_a_text_that_comes_twice_is_read_once() -> None:
+    again = make_span("c", SPANS[0].text, 0.7)
+    assert distinct([*SPANS, again]) == [SPANS[1], SPANS[2], again]
+    assert distinct([again, *SPANS]) == [again, SPANS[1], SPANS[2]]
 
 
 def test_passages_are_numbered_and_located() -> None:

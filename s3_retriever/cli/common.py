@@ -79,10 +79,15 @@ def span_json(span: Span) -> dict[str, Any]:
     }
 
 
+_SHOWN = {"s3": "S3", "bm25": "BM25"}
+
+
 def span_lines(spans: Sequence[Span]) -> Iterator[str]:
     """Lines for people: where each span stands, what it scored, and its text."""
     for number, span in enumerate(spans, start=1):
-        parts = "  ".join(f"{name.upper()} {value:.2f}" for name, value in span.parts.items())
+        parts = "  ".join(
+            f"{_SHOWN.get(name, name)} {value:.2f}" for name, value in span.parts.items()
+        )
         yield f"[{number}] {span.document_id}, characters {span.start:,}–{span.end:,}   {parts}"
         yield "    " + " ".join(span.text.split())
 
@@ -172,7 +177,7 @@ def _read(file: Path) -> str:
 def _decoded(data: bytes, name: str) -> str:
     """Decode text as it stands, line ends included."""
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{name} is not UTF-8 text (byte {error.start}); convert it: iconv -t UTF-8"
