@@ -11,7 +11,7 @@ from s3_retriever.cli.searching import add_search
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from s3_retriever.documents import Span
     from s3_retriever.engine import EndogenousIndex
@@ -39,7 +39,10 @@ class Asked:
 
 
 def ask(
-    index: EndogenousIndex, question: str, settings: Mapping[str, int | None] | None = None
+    index: EndogenousIndex,
+    question: str,
+    settings: Mapping[str, int | None] | None = None,
+    stop: Sequence[str] = (),
 ) -> Asked:
     """Answer as `EndogenousIndex.answer` does, piece by piece, and with the spans at hand.
 
@@ -47,6 +50,7 @@ def ask(
         index: To search.
         question: As for `EndogenousIndex.answer`.
         settings: Values of `AnswerConfig`; None is the index's own.
+        stop: More strings that end the answer.
     """
     from s3_retriever.answer import STOP, build_prompt
     from s3_retriever.generate import TextGenerator
@@ -58,7 +62,9 @@ def ask(
         return Asked((), 0, seconds, iter(()))
     generator = TextGenerator(index.backbone)
     prompt = build_prompt(generator, question, found.spans, config)
-    pieces = generator.stream(prompt.text, max_new_tokens=config.max_new_tokens, stop=STOP)
+    pieces = generator.stream(
+        prompt.text, max_new_tokens=config.max_new_tokens, stop=(*STOP, *stop)
+    )
     return Asked(prompt.spans, prompt.tokens, seconds, _stripped(pieces, seconds))
 
 

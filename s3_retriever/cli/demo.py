@@ -89,7 +89,7 @@ def _index(args: argparse.Namespace) -> EndogenousIndex:
 
 
 def _ask(index: EndogenousIndex, question: str) -> None:
-    asked = ask(index, question, {"k": 4, "max_new_tokens": 48})
+    asked = ask(index, question, {"k": 6, "max_new_tokens": 48}, stop=("\n\n",))
     print(f"Q  {question}\nA  ", end="", flush=True)
     for piece in asked.pieces:
         print(piece, end="", flush=True)
