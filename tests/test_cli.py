@@ -187,7 +187,7 @@ def test_index_search_ask(notes: Path, tmp_path: Path, capsys: Any) -> None:
     assert best["document"] == "lamp.txt" and "Tomas Ferreira" in best["text"]
     assert NOTES["lamp.txt"][best["start"] : best["end"]] == best["text"]
     assert best["metadata"] == {"path": str(notes / "lamp.txt")}
-    assert set(best["parts"]) == {"s3", "bm25", "hop"}
+    assert set(best["parts"]) == {"s3", "bm25", "document", "hop"}
 
     text = done(capsys, "ask", path, QUESTION, "-k", "1", "--max-new-tokens", "4")
     answer, place, evidence = text.splitlines()

@@ -14,7 +14,7 @@ import pytest
 from s3_retriever.cli.main import COMMANDS, _parse, main
 from s3_retriever.config import ScanConfig
 from s3_retriever.fitting import builtin_bank, builtin_sets
-from s3_retriever.fusion import BM25_WEIGHT
+from s3_retriever.fusion import BM25_WEIGHT, DOCUMENT_WEIGHT
 from s3_retriever.scoring import REACH
 from s3_retriever.spans import SPAN_CHARACTERS
 
@@ -122,7 +122,7 @@ def test_the_figures_are_those_of_the_code(default_backbone: Backbone) -> None:
         f"{sum(len(labelled.questions) for labelled in builtin_sets())} labelled questions",
         f"{bank.width} latents per token",
         f"decays over {REACH:.0f} characters",
-        f"with weight {BM25_WEIGHT}.",
+        f"weight {BM25_WEIGHT}, and the best sentence of the same document with {DOCUMENT_WEIGHT}.",
         f"about {SPAN_CHARACTERS} characters",
         f"({scan.chunk_tokens} + {scan.overlap_tokens} tokens by default)",
     ):
