@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from common import RESULTS
 
-from s3_retriever import lexical, scoring, spans
+from s3_retriever import fusion, lexical, scoring, search, spans
 from s3_retriever.codec import Bank
 from s3_retriever.config import ScanConfig, SearchConfig
 from s3_retriever.evaluate import Contender, Evaluation, Variant, evaluate
@@ -61,7 +61,7 @@ MORE = "96 latents and residual"
 class Patched:
     """A ranker under other constants."""
 
-    def __init__(self, ranker: Ranker, constants: Sequence[tuple[Any, str, float]]) -> None:
+    def __init__(self, ranker: Ranker, constants: Sequence[tuple[Any, str, Any]]) -> None:
         self._ranker, self._constants = ranker, constants
         self.nbytes = ranker.nbytes
 
@@ -79,7 +79,7 @@ def searched(
     *,
     bank: Callable[[Bank], Bank] = lambda bank: bank,
     codes: Callable[[Bench], tuple[TokenCodes, ...]] = Bench.codes,
-    constants: Sequence[tuple[Any, str, float]] = (),
+    constants: Sequence[tuple[Any, str, Any]] = (),
 ) -> Ranker:
     """Ours with something changed."""
     rows, changed = codes(bench), bank(bench.bank)
@@ -138,9 +138,13 @@ def reference(title: str, build: Callable[[Bench], Ranker]) -> Contender:
 def ablation(banks: Path | None) -> list[Contender]:
     """Ours whole, and with each part alone removed."""
     none = [(scoring, "REACH", 1e-6), (lexical, "REACH", 1e-6)]
+    alone = [(fusion, "WEIGHTS", {**fusion.WEIGHTS, "document": 0.0})]
     rows = {
         "no BM25": partial(searched, config=ALL.replace(bm25=False)),
         "no second hop": partial(searched, config=ALL.replace(second_hop=False)),
+        "second hop from one lead": partial(searched, constants=[(search, "LEADS", 1)]),
+        "no document beside the sentence": partial(searched, constants=alone),
+        "no square roots of shares": partial(searched, constants=[(scoring, "EXPONENT", 1.0)]),
         "no smoothing": partial(searched, constants=none),
         "single sentences for spans": partial(searched, constants=[(spans, "SPAN_CHARACTERS", 0)]),
         "query not centred": partial(searched, bank=not_centred),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from s3_retriever.config import ScanConfig
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 
 def reject_unknown(given: Iterable[str], known: Iterable[str], owner: str) -> None:
@@ -27,15 +27,6 @@ def reject_unknown(given: Iterable[str], known: Iterable[str], owner: str) -> No
     for name in given:
         if name not in names:
             raise InputError(f"{owner} has no argument {name!r}; {_hint(name, names)}")
-
-
-def scan_config(scan: ScanConfig | Mapping[str, Any] | None) -> ScanConfig:
-    """Return scan settings given as they are, as a mapping, or not at all.
-
-    Raises:
-        InputError: an unknown setting or an impossible value.
-    """
-    return scan if isinstance(scan, ScanConfig) else ScanConfig(**(scan or {}))
 
 
 def _hint(name: str, known: list[str]) -> str:

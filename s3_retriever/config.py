@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +20,20 @@ class Config(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise InputError(_explain(type(self), error)) from error
+
+    @classmethod
+    def of(cls, given: Self | Mapping[str, Any] | None) -> Self:
+        """Return settings given as they are, as a mapping of names, or, where None, the defaults.
+
+        Raises:
+            InputError: something else, an unknown name or an impossible value.
+        """
+        if given is None or isinstance(given, cls):
+            return given or cls()
+        if not isinstance(given, Mapping):
+            kind = type(given).__name__
+            raise InputError(f"settings must be a {cls.__name__} or a dict of them, not {kind}")
+        return cls(**given)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some values changed and everything validated again.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from s3_retriever.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,8 @@ class Document:
         metadata: JSON-serialisable, carried whole to every span.
 
     Raises:
-        InputError: the id or the text is not a string, or the text is empty or only white space.
+        InputError: the id or the text is not a string, the text is empty or only white space, or
+            the metadata is no mapping.
     """
 
     id: str
@@ -36,6 +35,9 @@ class Document:
             raise InputError(
                 f"document {self.id!r}: its text must be a str, not {kind}; decode it first"
             )
+        if not isinstance(self.metadata, Mapping):
+            kind = type(self.metadata).__name__
+            raise InputError(f"document {self.id!r}: its metadata must be a dict, not {kind}")
         if not self.text.strip():
             raise InputError(
                 f"document {self.id!r} is empty or only white space; leave it out of the corpus"

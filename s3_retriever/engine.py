@@ -63,9 +63,9 @@ class EndogenousIndex:
         model: Any = None,
         tokenizer: Any = None,
         bank: Any = None,
-        scan: ScanConfig | None = None,
-        search: SearchConfig | None = None,
-        answer: AnswerConfig | None = None,
+        scan: ScanConfig | Mapping[str, Any] | None = None,
+        search: SearchConfig | Mapping[str, Any] | None = None,
+        answer: AnswerConfig | Mapping[str, Any] | None = None,
         progress: bool = True,
     ) -> Self:
         """Read documents through a model and index what it attends by.
@@ -77,7 +77,7 @@ class EndogenousIndex:
             tokenizer: With a transformers model: its fast tokenizer.
             bank: A `Bank` or the folder of one. None takes the one that ships for this model, or
                 one from the user's cache, or makes and keeps one from these documents.
-            scan: How documents are read.
+            scan: How documents are read; settings or a dict of them, like the next two.
             search: Defaults of `search`.
             answer: Defaults of `answer`.
             progress: Show bars on standard error.
@@ -97,9 +97,9 @@ class EndogenousIndex:
         state = State(
             entries=(),
             bank=bank,
-            scan=scan or ScanConfig(),
-            search=search or SearchConfig(),
-            answer=answer or AnswerConfig(),
+            scan=ScanConfig.of(scan),
+            search=SearchConfig.of(search),
+            answer=AnswerConfig.of(answer),
             report=ScanReport(),
         )
         index = cls(backbone, state)

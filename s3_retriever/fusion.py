@@ -22,9 +22,10 @@ DOCUMENT_WEIGHT = 0.3
 """Of the best sentence of the same document; chosen as `HOP_WEIGHT` was, 0.15 to 0.5 doing about as
 well."""
 
-_WEIGHTS = {"s3": 1.0, "bm25": BM25_WEIGHT, "document": DOCUMENT_WEIGHT, "hop": HOP_WEIGHT}
+WEIGHTS = {"s3": 1.0, "bm25": BM25_WEIGHT, "document": DOCUMENT_WEIGHT, "hop": HOP_WEIGHT}
+"""Of each part of a score."""
 
 
 def fuse(parts: Mapping[str, Tensor]) -> Tensor:
     """Weigh and add standardised scores of sentences, ``f32[A]`` each."""
-    return torch.stack([_WEIGHTS[name] * scores for name, scores in parts.items()]).sum(0)
+    return torch.stack([WEIGHTS[name] * scores for name, scores in parts.items()]).sum(0)

@@ -18,7 +18,7 @@ from s3_retriever.codec import Bank
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.errors import BankError, IndexFileError
 from s3_retriever.index import StoredDocument, load_index, save_index
-from s3_retriever.index.failures import REBUILD, saving
+from s3_retriever.index.failures import REBUILD, folder_of, saving
 from s3_retriever.index.files import sync, sync_folder
 from s3_retriever.report import ScanReport
 from s3_retriever.scan import ARRAYS, TokenCodes
@@ -60,7 +60,7 @@ def save_state(path: str | PathLike[str], state: State) -> None:
         InputError: metadata that cannot be stored as JSON.
         IndexFileError: the folder is read-only, full, in use or not an index.
     """
-    folder = Path(path)
+    folder = folder_of(path)
     name = _save_bank(folder, state.bank)
     documents = (
         StoredDocument(document, {name: getattr(codes, name) for name in ARRAYS})
@@ -80,7 +80,7 @@ def load_state(path: str | PathLike[str]) -> State:
         FormatVersionError: a newer release wrote it.
         BankError: the bank beside it is missing or damaged.
     """
-    folder = Path(path)
+    folder = folder_of(path)
     stored = load_index(folder)
     header = stored.header
     try:

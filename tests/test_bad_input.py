@@ -65,6 +65,40 @@ def build(documents: Any, backbone: Any, bank: Any, **options: Any) -> Endogenou
     )
 
 
+# --- settings and paths ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", ["scan", "search", "answer"])
+def test_settings_that_are_none(setting: str, tiny_backbone: Backbone, bank: Bank) -> None:
+    for wrong, message in ((64, "a dict of them, not int"), ({"kk": 1}, "no setting 'kk'")):
+        with pytest.raises(InputError, match=message):
+            EndogenousIndex.build(
+                DOCUMENTS, model=tiny_backbone, bank=bank, progress=False, **{setting: wrong}
+            )
+
+
+def test_settings_as_a_dict(tiny_backbone: Backbone, bank: Bank) -> None:
+    made = EndogenousIndex.build(
+        DOCUMENTS, model=tiny_backbone, bank=bank, progress=False, search={"k": 1}
+    )
+    assert len(made.search(QUESTION)) == 1
+
+
+@pytest.mark.parametrize("path", [None, 7, b"folder"])
+def test_a_path_that_is_none(path: Any, index: EndogenousIndex, tiny_backbone: Backbone) -> None:
+    with pytest.raises(InputError, match="given by its path as a str or Path"):
+        EndogenousIndex.load(path, model=tiny_backbone)
+    for look in (index.save, verify_index):
+        with pytest.raises(InputError, match="given by its path as a str or Path"):
+            look(path)
+
+
+@pytest.mark.parametrize("metadata", [None, "source.txt", [("page", 1)]])
+def test_metadata_that_is_no_mapping(metadata: Any) -> None:
+    with pytest.raises(InputError, match="'odd': its metadata must be a dict"):
+        Document("odd", "text", metadata)
+
+
 # --- documents ------------------------------------------------------------------------------------
 
 

@@ -243,6 +243,25 @@ def test_updating_reads_only_what_changed(
     }
 
 
+def test_what_left_its_folder_is_forgotten(
+    notes: Path, tiny: list[str], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, alone = str(tmp_path / "notes.s3"), str(tmp_path / "alone.txt")
+    write(tmp_path / "alone.txt", "A file of its own.")
+    done(capsys, "index", str(notes), alone, "-o", path, *tiny)
+    (notes / "lamp.txt").unlink()
+    (tmp_path / "alone.txt").unlink()
+    monkeypatch.chdir(tmp_path)
+    report = data(capsys, "index", "notes", "-o", path, *tiny[:2])
+    assert (report["read"], report["forgotten"], report["documents"]) == (0, 1, 2)
+    assert set(texts(path)) == {"deep/bread.md", alone}
+    write(notes / "deep" / "bread.md", "")
+    write(notes / "new.txt", "A new note.")
+    text = done(capsys, "index", "notes", "-o", path, *tiny[:2])
+    assert "forgot 1 that are no longer in their folder" in text
+    assert set(texts(path)) == {"new.txt", alone}
+
+
 def test_indexing_for_people(notes: Path, tiny: list[str], tmp_path: Path, capsys: Any) -> None:
     path = str(tmp_path / "notes.s3")
     text = done(capsys, "index", str(notes), "-o", path, "--chunk-tokens", "32", *tiny)

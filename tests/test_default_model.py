@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import gguf
+import huggingface_hub
 import pytest
 import torch
 from transformers.utils import logging
@@ -212,6 +213,27 @@ def test_folder_by_path(tiny_llama: Any, tmp_path: Path) -> None:
 def test_nothing_to_load(name: str) -> None:
     with pytest.raises(InputError, match=r"\.gguf"):
         Backbone.load(name)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(ConnectionError("no route\nto the host"), "no route"), (False, "no such model")],
+)
+def test_a_hub_name_is_asked_for_once(
+    answer: Any, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def exists(name: str, file: str) -> bool:
+        asked.append(name)
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+    monkeypatch.setattr(huggingface_hub, "file_exists", exists)
+    with pytest.raises(InputError, match=rf"no folder 'nobody/nothing'.*\({reason}\); give a"):
+        Backbone.load("nobody/nothing")
+    assert asked == ["nobody/nothing"]
 
 
 def test_a_file_that_is_no_gguf(tmp_path: Path, cache: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_retriever.arguments import reject_unknown, scan_config
+from s3_retriever.arguments import reject_unknown
 from s3_retriever.config import ScanConfig
 from s3_retriever.errors import InputError
 from s3_retriever.filters import matches
@@ -87,7 +87,9 @@ def test_a_scan_setting_out_of_place_is_shown_its_place():
 
 
 def test_scan_settings_may_be_a_mapping():
-    assert scan_config({"chunk_tokens": 64}) == ScanConfig(chunk_tokens=64)
-    assert scan_config(None) == ScanConfig()
+    assert ScanConfig.of({"chunk_tokens": 64}) == ScanConfig(chunk_tokens=64)
+    assert ScanConfig.of(None) == ScanConfig()
     with pytest.raises(InputError, match="chunk_tokens"):
-        scan_config({"chunk_token": 64})
+        ScanConfig.of({"chunk_token": 64})
+    with pytest.raises(InputError, match="ScanConfig or a dict of them, not int"):
+        ScanConfig.of(64)

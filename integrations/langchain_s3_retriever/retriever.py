@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from langchain_s3_retriever import _conversion
 from langchain_s3_retriever.chat import EndogenousChat
 from s3_retriever import background
-from s3_retriever.arguments import reject_unknown, scan_config
+from s3_retriever.arguments import reject_unknown
 from s3_retriever.config import SearchConfig
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import InputError, S3Error
@@ -121,7 +121,7 @@ class EndogenousRetriever(BaseRetriever):
             model=model,
             tokenizer=tokenizer,
             bank=bank,
-            scan=scan_config(scan),
+            scan=scan,
             search=search,
             progress=progress,
         )

@@ -14,6 +14,8 @@ from s3_retriever.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_CHOICES = "a local folder, a hub id, a .gguf file, or nothing for the default model"
+
 
 def load_pretrained(
     name_or_path: str | Path | None,
@@ -31,10 +33,8 @@ def load_pretrained(
             tokenizer = AutoTokenizer.from_pretrained(source)
             model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype or best_dtype(device))
         except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".")
             raise InputError(
-                f"cannot load a model from {source!r}: {reason}; give a local folder, a hub id, "
-                "a .gguf file, or nothing for the default model"
+                f"cannot load a model from {source!r}: {_first_line(error)}; give {_CHOICES}"
             ) from error
     return model.to(device).eval(), tokenizer
 
@@ -57,10 +57,34 @@ def _source(name_or_path: str | Path | None, progress: Callable[[str], None] | N
     if path.suffix != ".gguf":
         if not path.exists() and (path.is_absolute() or str(name_or_path).startswith((".", "~"))):
             raise InputError(f"there is no folder {name_or_path}; give that of a model, or a .gguf")
+        if not path.exists():
+            _find_on_hub(str(name_or_path))
         return name_or_path
     if not path.is_file():
         raise InputError(f"there is no file {path}; give the path of a .gguf file")
     return converted(path, progress)
+
+
+def _find_on_hub(name: str) -> None:
+    """Ask the hub once, where its model is not in the cache: loading would ask many times."""
+    from huggingface_hub import file_exists, try_to_load_from_cache
+
+    try:
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return
+        found, reason = file_exists(name, "config.json"), "no such model"
+    except Exception as error:  # of the client's HTTP library, whichever it is
+        found, reason = False, _first_line(error)
+    if not found:
+        raise InputError(
+            f"there is no folder {name!r}, and the hub does not give it: {reason}; "
+            f"give {_CHOICES}"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from s3_retriever.documents import Span
 
@@ -127,6 +127,25 @@ def read_documents(paths: Iterable[str]) -> list[Document]:
                     f"{document.id!r}; give the folder above them"
                 )
     return list(documents.values())
+
+
+def gone(paths: Iterable[str], indexed: Iterable[Document], found: Collection[str]) -> list[str]:
+    """Ids of documents that came from a folder and are not in it any more.
+
+    Args:
+        paths: As for `read_documents`; only what came from folders among them can be gone.
+        indexed: What the index holds.
+        found: Ids of what was read from the paths.
+    """
+    folders = [Path(path).absolute() for path in paths if Path(path).is_dir()]
+
+    def inside(document: Document) -> bool:
+        place = document.metadata.get("path")
+        if not isinstance(place, str):
+            return False
+        return any(Path(place).absolute() == folder / document.id for folder in folders)
+
+    return [item.id for item in indexed if item.id not in found and inside(item)]
 
 
 def _readable(path: str) -> Iterator[Document]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import sqlite3
 from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3_retriever.errors import IndexFileError, S3Error
+from s3_retriever.errors import IndexFileError, InputError, S3Error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 REBUILD = "restore the folder from a copy, or delete it and build the index again"
 
@@ -27,6 +28,18 @@ _SQLITE = {
     sqlite3.SQLITE_LOCKED: errno.EBUSY,
     sqlite3.SQLITE_IOERR: errno.EIO,
 }
+
+
+def folder_of(path: str | PathLike[str]) -> Path:
+    """Return the path of an index.
+
+    Raises:
+        InputError: it is no path.
+    """
+    if not isinstance(path, str | PathLike):
+        kind = type(path).__name__
+        raise InputError(f"an index is a folder, given by its path as a str or Path, not {kind}")
+    return Path(path)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
@@ -31,7 +30,7 @@ from s3_retriever.index.catalogue import (
     read_texts,
     stored_contents,
 )
-from s3_retriever.index.failures import damaged, saving
+from s3_retriever.index.failures import damaged, folder_of, saving
 from s3_retriever.index.gather import StoredDocument, checked_json, gather
 from s3_retriever.index.segments import FOLDER, SEGMENT_BYTES, SegmentWriter, open_segment, sweep
 from s3_retriever.index.verify import VerifyReport, problems
@@ -39,6 +38,7 @@ from s3_retriever.index.verify import VerifyReport, problems
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from os import PathLike
+    from pathlib import Path
     from typing import BinaryIO
 
     from s3_retriever.index.catalogue import Contents
@@ -119,7 +119,7 @@ def save_index(
         IndexFileError: the folder is read-only, full, in use, damaged or not an index.
         FormatVersionError: a newer release wrote what is there.
     """
-    folder = Path(path)
+    folder = folder_of(path)
     checked_json(header, "the header")
     with closing(_locked(folder)):
         old = stored_contents(folder)
@@ -155,7 +155,7 @@ def load_index(path: str | PathLike[str]) -> LoadedIndex:
             catalogue and the sizes of the segments show; `verify_index` looks at every byte.
         FormatVersionError: a newer release wrote it.
     """
-    folder = Path(path)
+    folder = folder_of(path)
     with open_catalogue(folder) as connection:
         contents, texts = read_contents(connection), read_texts(connection)
         _check_complete(folder, contents, texts)
@@ -192,7 +192,7 @@ def verify_index(path: str | PathLike[str]) -> VerifyReport:
             else that is wrong is listed in the report.
         FormatVersionError: a newer release wrote it.
     """
-    folder = Path(path)
+    folder = folder_of(path)
     with open_catalogue(folder) as connection:
         contents = read_contents(connection)
         return VerifyReport(
@@ -210,7 +210,7 @@ def index_info(path: str | PathLike[str]) -> IndexInfo:
         IndexFileError: there is no index, or its catalogue cannot be read.
         FormatVersionError: a newer release wrote it.
     """
-    folder = Path(path)
+    folder = folder_of(path)
     with open_catalogue(folder) as connection:
         contents = read_contents(connection)
         (text_bytes,) = connection.execute("SELECT total(length(text)) FROM texts").fetchone()

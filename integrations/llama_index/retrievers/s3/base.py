@@ -10,7 +10,7 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.retrievers.s3 import _conversion
 from llama_index.retrievers.s3.llm import EndogenousLLM
 from s3_retriever import background
-from s3_retriever.arguments import reject_unknown, scan_config
+from s3_retriever.arguments import reject_unknown
 from s3_retriever.config import SearchConfig
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import InputError
@@ -104,7 +104,7 @@ class EndogenousRetriever(BaseRetriever):
             model=model,
             tokenizer=tokenizer,
             bank=bank,
-            scan=scan_config(scan),
+            scan=scan,
             search=search,
             progress=progress,
         )
