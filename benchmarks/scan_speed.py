@@ -50,8 +50,6 @@ def batches(
     windows = sources(
         backbone.text,
         documents,
-        slots=bank.width,
-        residual=bank.residual_width,
         batch_tokens=config.batch_tokens,
         clock=ScanClock(backbone.device),
     )

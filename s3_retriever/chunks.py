@@ -13,7 +13,7 @@ import numpy as np
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from s3_retriever.backbone import Backbone, TextTokenizer, TokenizedText
     from s3_retriever.config import ScanConfig
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 _WINDOW_BATCHES = 16
 _CHARACTERS_PER_TOKEN = 4
-
-_STEP = 16
-"""Widths of batches are multiples of this: a CPU's library keeps code for every shape it meets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +81,31 @@ def layout_of(backbone: Backbone, config: ScanConfig) -> Layout:
 
 @dataclass(slots=True)
 class Source:
-    """A tokenised document on its way through the model; its codes fill up piece by piece."""
+    """A tokenised document on its way through the model; its codes fill up piece by piece.
+
+    Attributes:
+        document: The text.
+        tokens: Of the text.
+        codes: Latents, values and residual, one row for each token; none before the first piece,
+            so that documents which wait take little room.
+        missing: Tokens whose codes have not come yet.
+    """
 
     document: Document
     tokens: TokenizedText
-    latents: np.ndarray
-    values: np.ndarray
-    residual: np.ndarray
+    codes: tuple[np.ndarray, ...] = ()
     missing: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.missing = len(self.tokens.ids)
 
-    def put(
-        self, piece: Piece, latents: np.ndarray, values: np.ndarray, residual: np.ndarray
-    ) -> None:
+    def put(self, piece: Piece, parts: Sequence[np.ndarray]) -> None:
         """Store the codes of one piece."""
-        self.latents[piece.start : piece.stop] = latents
-        self.values[piece.start : piece.stop] = values
-        self.residual[piece.start : piece.stop] = residual
+        if not self.codes:
+            rows = len(self.tokens.ids)
+            self.codes = tuple(np.empty((rows, part.shape[1]), part.dtype) for part in parts)
+        for whole, part in zip(self.codes, parts, strict=True):
+            whole[piece.start : piece.stop] = part
         self.missing -= piece.stop - piece.start
 
 
@@ -140,11 +143,17 @@ class Batch:
 
 
 def take_batch(pieces: deque[Piece], layout: Layout, most_tokens: int) -> Batch:
-    """Take the next rows from pieces that come longest first."""
+    """Take the next rows from pieces that come longest first.
+
+    A CPU's library keeps more than two megabytes of code for every number of tokens that it
+    multiplies at once. So there are few such numbers, however long and varied the text: widths are
+    those of `padded`, and rows, but for those of whole chunks, come in powers of two.
+    """
     lead = len(layout.lead)
-    longest = lead + pieces[0].stop - pieces[0].context
-    width = min(-(-longest // _STEP) * _STEP, layout.width)
-    rows = min(max(most_tokens // width, 1), len(pieces))
+    width = min(padded(lead + pieces[0].stop - pieces[0].context), layout.width)
+    rows = max(most_tokens // width, 1)
+    if width < layout.width or rows > len(pieces):
+        rows = 1 << min(rows, len(pieces)).bit_length() - 1
     taken = tuple(pieces.popleft() for _ in range(rows))
     input_ids = np.zeros((rows, width), dtype=np.int64)
     input_ids[:, :lead] = layout.lead
@@ -157,12 +166,16 @@ def take_batch(pieces: deque[Piece], layout: Layout, most_tokens: int) -> Batch:
     return Batch(taken, input_ids, np.concatenate(keep))
 
 
+def padded(length: int) -> int:
+    """The next larger width of a batch: multiples of 16, or eight steps between powers of two."""
+    step = 1 << max((length - 1).bit_length() - 4, 4)
+    return -(-length // step) * step
+
+
 def sources(
     text: TextTokenizer,
     documents: Iterable[Document],
     *,
-    slots: int,
-    residual: int,
     batch_tokens: int,
     clock: ScanClock,
 ) -> Generator[list[Source], None, None]:
@@ -175,16 +188,7 @@ def sources(
     def tokenise(window: list[Document]) -> list[Source]:
         with clock.host_stage("tokenise"):
             encoded = text.encode_batch([document.text for document in window])
-            return [
-                Source(
-                    document,
-                    tokens,
-                    np.zeros((len(tokens.ids), slots), dtype=np.uint16),
-                    np.zeros((len(tokens.ids), slots), dtype=np.uint8),
-                    np.zeros((len(tokens.ids), residual), dtype=np.uint8),
-                )
-                for document, tokens in zip(window, encoded, strict=True)
-            ]
+            return list(map(Source, window, encoded))
 
     waiting = _windows(documents, _WINDOW_BATCHES * _CHARACTERS_PER_TOKEN * batch_tokens)
     pool = ThreadPoolExecutor(1, thread_name_prefix="s3-tokenise")

@@ -80,7 +80,7 @@ class _Flight:
         first = 0
         for piece in self.pieces:
             last = first + piece.stop - piece.start
-            piece.source.put(piece, *(part[first:last] for part in parts))
+            piece.source.put(piece, [part[first:last] for part in parts])
             first = last
 
 
@@ -268,8 +268,6 @@ def scan(
     windows = sources(
         backbone.text,
         documents,
-        slots=bank.width,
-        residual=bank.residual_width,
         batch_tokens=scanner.batch_tokens,
         clock=clock,
     )
@@ -277,8 +275,8 @@ def scan(
     with closing(windows), _Progress(documents, progress, clock) as bar:
         for flight in _landed(scanner, windows, unfinished):
             bar.landed(flight)
-            yield from _finished(unfinished)
-    yield from _finished(unfinished)
+            yield from _finished(unfinished, bank)
+    yield from _finished(unfinished, bank)
 
 
 def _landed(
@@ -304,12 +302,16 @@ def _land(flight: _Flight, clock: ScanClock) -> _Flight:
     return flight
 
 
-def _finished(unfinished: deque[Source]) -> Iterator[tuple[Document, TokenCodes]]:
+def _finished(unfinished: deque[Source], bank: Bank) -> Iterator[tuple[Document, TokenCodes]]:
     """Take from the front the sources whose codes are complete."""
     while unfinished and not unfinished[0].missing:
         source = unfinished.popleft()
-        tokens = source.tokens
-        yield (
-            source.document,
-            TokenCodes(source.latents, source.values, source.residual, tokens.starts, tokens.ends),
-        )
+        latents, values, residual = source.codes or _no_codes(bank)
+        starts, ends = source.tokens.starts, source.tokens.ends
+        yield source.document, TokenCodes(latents, values, residual, starts, ends)
+
+
+def _no_codes(bank: Bank) -> tuple[np.ndarray, ...]:
+    """Of a text that has no token."""
+    shapes = ((bank.width, np.uint16), (bank.width, np.uint8), (bank.residual_width, np.uint8))
+    return tuple(np.empty((0, width), dtype) for width, dtype in shapes)

@@ -109,7 +109,9 @@ def interact(
         return block
 
     shares = softmax_peaks(attended, len(weights) * sum(counts), passages)
-    roots = passages.smooth(shares, REACH, POWER).pow_(EXPONENT).view(len(passages), len(weights), -1)
+    roots = (
+        passages.smooth(shares, REACH, POWER).pow_(EXPONENT).view(len(passages), len(weights), -1)
+    )
     return torch.stack(
         [standardise(part.sum(2)) @ weights for part in torch.split(roots, [*counts], 2)]
     )

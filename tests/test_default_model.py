@@ -231,7 +231,7 @@ def test_a_hub_name_is_asked_for_once(
         return bool(answer)
 
     monkeypatch.setattr(huggingface_hub, "file_exists", exists)
-    with pytest.raises(InputError, match=rf"no folder 'nobody/nothing'.*\({reason}\); give a"):
+    with pytest.raises(InputError, match=rf"no folder 'nobody/nothing'.*it: {reason}; give a"):
         Backbone.load("nobody/nothing")
     assert asked == ["nobody/nothing"]
 

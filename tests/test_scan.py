@@ -206,7 +206,7 @@ def test_batches_stay_within_their_bound_and_read_every_token_once(batch_tokens:
     pieces = []
     for number, length in enumerate((1, 31, 32, 33, 40, 100, 5)):
         tokens = SimpleNamespace(ids=np.arange(length) + 1000 * (number + 1))
-        source = Source(None, tokens, *(np.zeros(length) for _ in range(3)))
+        source = Source(None, tokens)
         seen[number + 1] = []
         pieces += cut(source, layout)
     queue = deque(sorted(pieces, key=lambda piece: piece.context - piece.stop))
@@ -218,6 +218,25 @@ def test_batches_stay_within_their_bound_and_read_every_token_once(batch_tokens:
             seen[token // 1000].append(token % 1000)
     for number, length in enumerate((1, 31, 32, 33, 40, 100, 5)):
         assert sorted(seen[number + 1]) == list(range(length))
+
+
+def test_few_shapes_of_batches_however_varied_the_text() -> None:
+    """A CPU keeps code for every number of tokens that it multiplies at once."""
+    layout = fit_layout((1, 2, 3), ScanConfig(), 2048)
+    random = np.random.default_rng(0)
+    sizes, padding, read = set(), 0, 0
+    for _ in range(100):
+        lengths = random.integers(1, 1200, random.integers(1, 120))
+        sources = [Source(None, SimpleNamespace(ids=np.zeros(n, int))) for n in lengths]
+        pieces = [piece for source in sources for piece in cut(source, layout)]
+        queue = deque(sorted(pieces, key=lambda piece: piece.context - piece.stop))
+        while queue:
+            batch = take_batch(queue, layout, 2048)
+            used = sum(3 + piece.stop - piece.context for piece in batch.pieces)
+            read, padding = read + used, padding + batch.input_ids.size - used
+            sizes.add(batch.input_ids.size)
+    assert len(sizes) < 40
+    assert padding < 0.12 * read
 
 
 # --- memory ---------------------------------------------------------------------------------------

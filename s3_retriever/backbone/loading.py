@@ -77,8 +77,7 @@ def _find_on_hub(name: str) -> None:
         found, reason = False, _first_line(error)
     if not found:
         raise InputError(
-            f"there is no folder {name!r}, and the hub does not give it: {reason}; "
-            f"give {_CHOICES}"
+            f"there is no folder {name!r}, and the hub does not give it: {reason}; give {_CHOICES}"
         )
 
 

@@ -46,9 +46,7 @@ def key_blocks(
         the model. Blocks do not come in the order of the text.
     """
     layout, clock = layout_of(backbone, config), ScanClock(backbone.device)
-    windows = sources(
-        backbone.text, documents, slots=0, residual=0, batch_tokens=config.batch_tokens, clock=clock
-    )
+    windows = sources(backbone.text, documents, batch_tokens=config.batch_tokens, clock=clock)
     total = sum(len(document.text) for document in documents)
     with tqdm(total=total, desc=label, unit="char", unit_scale=True, disable=not progress) as bar:
         for window in windows:
