@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from s3_retriever.codec import QueryWeights
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -49,7 +51,7 @@ def attention(
 
     The logit of question token i at text token t is ``y_i · x̂_t``, with x̂ the key that the codes
     and their residual stand for: feature co-activation, weighted by how strongly the question
-    attends to each feature. See `interact` for what becomes of the logits.
+    attends to each feature (`QueryWeights`). See `interact` for what becomes of the logits.
 
     Args:
         questions: ``f32[n, H, d]`` of the n tokens of each of Q questions, n > 0.
@@ -61,15 +63,13 @@ def attention(
     Returns:
         ``f32[Q, A]``, weighted means of standardised scores.
     """
-    calibration = bank.calibration
-    y, reads = calibration.queries(torch.cat([*questions])), calibration.reads
+    weights = QueryWeights(bank, torch.cat([*questions]))
+    counts = [len(queries) for queries in questions]
 
     def logits(tokens: slice) -> Tensor:
-        x = bank.decode(codes.rows(tokens))
-        return torch.cat([x[:, tap] @ y[:, head].T for head, tap in enumerate(reads)], dim=1)
+        return weights.logits(codes.rows(tokens))
 
-    counts = [len(queries) for queries in questions]
-    return interact(logits, counts, calibration, passages, skips)
+    return interact(logits, counts, bank.calibration, passages, skips)
 
 
 def interact(
@@ -128,9 +128,10 @@ def softmax_peaks(logits: Callable[[slice], Tensor], rows: int, passages: Passag
     mass = torch.zeros(rows)
     for first, last in blocks(passages.bounds):
         block = logits(slice(int(passages.bounds[first]), int(passages.bounds[last])))
-        sizes = torch.from_numpy(np.diff(passages.bounds[first : last + 1]))
-        inside = torch.segment_reduce(block, "max", lengths=sizes, initial=-torch.inf)
-        best[first:last] = inside
+        rises = np.diff(passages.bounds[first : last + 1]) > 0  # a sentence may own no token
+        starts = (passages.bounds[first:last] - passages.bounds[first])[rises]
+        inside = torch.from_numpy(np.maximum.reduceat(block.numpy(), starts))
+        best[first:last][torch.from_numpy(rises)] = inside
         higher = torch.maximum(highest, inside.amax(0)).clamp_min(_LOWEST)
         mass = mass * torch.exp(highest - higher) + torch.exp(block - higher).sum(0)
         highest = higher

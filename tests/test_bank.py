@@ -11,7 +11,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from s3_retriever.backbone.spec import Head, Tap
-from s3_retriever.codec import Bank, Calibration, Residual, Sae, fit_residual, fold, load_sae
+from s3_retriever.codec import (
+    Bank,
+    Calibration,
+    QueryWeights,
+    Residual,
+    Sae,
+    fit_residual,
+    fold,
+    load_sae,
+)
 from s3_retriever.errors import BankError, InputError, ModelMismatchError
 
 if TYPE_CHECKING:
@@ -106,7 +115,10 @@ def test_folded_encoder_takes_raw_keys(bank: Bank, keys: torch.Tensor, dtype: to
     )
 
 
-def test_logits_from_codes_are_logits_of_the_reconstruction(bank: Bank, keys: torch.Tensor) -> None:
+@pytest.mark.parametrize("with_residual", [False, True])
+def test_logits_from_codes_are_logits_of_the_reconstruction(
+    with_residual: bool, bank: Bank, keys: torch.Tensor
+) -> None:
     random = torch.Generator().manual_seed(3)
     queries = torch.randn(4, len(HEADS), D, generator=random)
     x = bank.calibration.keys(keys)
@@ -115,17 +127,18 @@ def test_logits_from_codes_are_logits_of_the_reconstruction(bank: Bank, keys: to
     for h, tap in enumerate(bank.calibration.reads):
         raw = (keys[:, tap] - bank.calibration.key_mean[tap]) @ centred[:, h].T
         torch.testing.assert_close(x[:, tap] @ y[:, h].T, 0.25 * raw, atol=2e-4, rtol=2e-4)
-    for j, weights in enumerate(bank.query_weights(queries)):
-        sae, heads = bank.saes[j], bank.heads_of(j)
-        assert weights.shape == (4, len(heads), LATENTS)
-        site = torch.cat([x[:, TAPS.index(tap)] for tap in sae.taps], dim=1)
-        latents, values = sae.encode(site)
-        reconstructed = (sae.decode(latents, values) - sae.b_dec).view(len(keys), -1, D)
-        for i, h in enumerate(heads):
-            part = sae.taps.index(TAPS[bank.calibration.reads[h]])
-            expected = reconstructed[:, part] @ y[:, h].T
-            dense = torch.zeros(len(keys), LATENTS).scatter_(1, latents.long(), values)
-            torch.testing.assert_close(dense @ weights[:, i].T, expected, atol=1e-4, rtol=1e-4)
+    if with_residual:
+        left = x - bank.decode(bank.encode(keys, torch.float32))
+        bank = dataclasses.replace(bank, residual=fit_residual(left.flatten(1)))
+    codes = bank.encode(keys, torch.float32)
+    logits = QueryWeights(bank, queries).logits(codes).view(len(keys), len(HEADS), 4)
+    x_hat = bank.decode(codes)
+    for sae in bank.saes:
+        for part, tap in zip(sae.b_dec.view(-1, D), sae.taps, strict=True):
+            x_hat[:, TAPS.index(tap)] -= part
+    for h, tap in enumerate(bank.calibration.reads):
+        expected = x_hat[:, tap] @ y[:, h].T
+        torch.testing.assert_close(logits[:, h], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_heads_are_spread_over_the_sites(bank: Bank) -> None:

@@ -7,11 +7,13 @@ from s3_retriever.codec.sae import Sae, fit_scale
 from s3_retriever.codec.store import load_sae
 from s3_retriever.codec.topk import check_finite, encode_topk
 from s3_retriever.codec.train import TrainConfig, TrainReport, train_sae
+from s3_retriever.codec.weights import QueryWeights
 
 __all__ = [
     "Bank",
     "Calibration",
     "Codes",
+    "QueryWeights",
     "Residual",
     "Sae",
     "TrainConfig",

@@ -187,30 +187,6 @@ class Bank:
         sae: Sae = self._folded[place]
         return sae
 
-    def query_weights(self, queries: Tensor) -> list[Tensor]:
-        """Return what each latent adds to the attention logits of each query.
-
-        ``w_f = W_dec[f] · y`` over the inputs of the head's tap, so that the sum of ``w_f · z_f``
-        over the latents of a token is the logit, up to a constant over all text (from `b_dec`).
-
-        Args:
-            queries: ``[n, H, d]`` of the calibration's heads, before rotary embedding.
-
-        Returns:
-            For each SAE, ``f32[n, H_j, n_latents_j]``, heads in the order of `heads_of`.
-        """
-        y = self.calibration.queries(queries)
-        reads, d = self.calibration.reads, self.calibration.head_dim
-        weights = []
-        for j, sae in enumerate(self.saes):
-            w_dec = sae.w_dec.to(y.device).view(sae.n_latents, -1, d)
-            per_head = [
-                y[:, h] @ w_dec[:, self.sites[j].index(reads[h])].T for h in self.heads_of(j)
-            ]
-            empty = y.new_zeros(len(y), 0, sae.n_latents)
-            weights.append(torch.stack(per_head, 1) if per_head else empty)
-        return weights
-
     def encode_queries(self, queries: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Encode queries by the SAEs of the keys, for scoring by co-activation.
 

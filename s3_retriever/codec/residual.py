@@ -9,6 +9,7 @@ even levels, the uniform quantiser of least error for a normal variable (Max 196
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -59,9 +60,22 @@ class Residual:
 
     def decode(self, stored: Tensor) -> Tensor:
         """Restore residuals ``f32[R, D]`` from ``uint8[R, width]``."""
-        table = _table().to(stored.device)
-        levels = table[stored[:, 1:].int()].flatten(1)[:, : len(self.scale)]
-        return levels.mul_(self.scale.to(stored.device)).mul_(self._gain(stored[:, :1]))
+        levels, gain = self.levels(stored)
+        return levels.mul_(self.scale.to(stored.device)).mul_(gain)
+
+    def levels(self, stored: Tensor) -> tuple[Tensor, Tensor]:
+        """What is stored, before it is scaled.
+
+        Args:
+            stored: ``uint8[R, width]``.
+
+        Returns:
+            Levels ``f32[R, D]`` in standard deviations, and gains ``f32[R, 1]``; the residual is
+            their product with `scale`.
+        """
+        quads = _table(stored.device).index_select(0, stored[:, 1:].flatten().int())
+        levels = quads.view(torch.float32).view(len(stored), -1)[:, : len(self.scale)]
+        return levels, self._gain(stored[:, :1])
 
     def to(self, device: torch.device | str) -> Residual:
         """Return a copy with the tensor on `device`."""
@@ -71,10 +85,15 @@ class Residual:
         return self.gain_scale * q.float().square()
 
 
-def _table() -> Tensor:
-    """The four values that each byte stands for, ``f32[256, 4]``."""
+@cache
+def _table(device: torch.device) -> Tensor:
+    """The four floats that each byte stands for, as one number: ``complex128[256]``.
+
+    To look up sixteen bytes at a time is several times faster than rows of four numbers.
+    """
     byte = torch.arange(256)[:, None]
-    return ((byte >> torch.tensor([0, 2, 4, 6]) & 3) - 1.5) * STEP
+    quads = ((byte >> torch.tensor([0, 2, 4, 6]) & 3) - 1.5) * STEP
+    return quads.view(torch.complex128).flatten().to(device)
 
 
 def fit_residual(left: Tensor) -> Residual:

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s3_retriever.codec import Codes
-from s3_retriever.evaluate.dense import key_logits
+from s3_retriever.codec import Codes, QueryWeights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +52,9 @@ def token_mass(queries: Tensor, bank: Bank, codes: Codes) -> Tensor:
         ``f32[T]``.
     """
     calibration, count = bank.calibration, len(queries)
-    logits = key_logits(calibration, queries, lambda tokens: bank.decode(codes.rows(tokens)))
+    asking = QueryWeights(bank, queries)
     slices = [slice(at, at + _BLOCK) for at in range(0, len(codes.values), _BLOCK)]
-    mass = torch.softmax(torch.cat([logits(tokens) for tokens in slices]), 0)
+    mass = torch.softmax(torch.cat([asking.logits(codes.rows(part)) for part in slices]), 0)
     weights = calibration.head_weights / calibration.head_weights.sum()
     return mass.view(len(mass), -1, count).sum(2) @ weights
 
