@@ -162,6 +162,12 @@ def ablation(banks: Path | None) -> list[Contender]:
     return [known["attention+bm25"], *(reference(t, b) for t, b in rows.items()), *published]
 
 
+def only(rows: Sequence[Contender], titles: str | None) -> Sequence[Contender]:
+    """The first of some rows, which the others are compared with, and those of some titles."""
+    named = titles.split(",") if titles else [row.title for row in rows]
+    return [rows[0], *(row for row in rows[1:] if row.title in named)]
+
+
 def by_bytes(banks: Path | None) -> list[Contender]:
     """The same keys in fewer and in more bytes."""
     known = contenders()
@@ -243,7 +249,7 @@ def main(args: argparse.Namespace) -> None:
     """Evaluate, print, write."""
     rankers: dict[str, Callable[[], Sequence[str | Contender]]] = {
         "main": lambda: args.rankers.split(",") if args.rankers else MAIN,
-        "ablation": lambda: ablation(args.banks),
+        "ablation": lambda: only(ablation(args.banks), args.rows),
         "bytes": lambda: by_bytes(args.banks),
         "depth": by_depth,
     }
@@ -285,7 +291,8 @@ if __name__ == "__main__":
     parser.add_argument("--banks", type=Path, help="of variant_banks.py")
     parser.add_argument("--model", help="as for s3-retriever eval")
     parser.add_argument("--rankers", help="of the main table, by name; default: nine of them")
-    parser.add_argument("--name", help="to tell results of another model apart")
+    parser.add_argument("--rows", help="of the ablation, by title; default: all")
+    parser.add_argument("--name", help="to tell the results of several runs apart")
     parser.add_argument("--limit", type=int, help="questions of each set")
     parser.add_argument("--seed", type=int, default=0)
     main(parser.parse_args())

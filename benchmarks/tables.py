@@ -42,14 +42,19 @@ def quality(part: str, *, costs: bool = False) -> str:
 
 
 def ablation() -> str:
-    """What is lost where one part alone is taken away, as Markdown."""
-    made = json.loads((RESULTS / "quality-ablation.json").read_text(encoding="utf-8"))
-    metric = made["metric"]
-    whole = made["rows"][0]["means"][metric]
-    rows = [["S3 + BM25, whole", _percent(whole), ""]]
-    for row in made["rows"][1:]:
-        mean = row["means"][metric]
-        rows.append([row["title"], _percent(mean), f"{100 * (mean - whole):+.1f}"])
+    """What is lost where one part alone is taken away, as Markdown.
+
+    A row is compared with the whole of its own run.
+    """
+    rows = []
+    for file in sorted(RESULTS.glob("quality-ablation*.json")):
+        made = json.loads(file.read_text(encoding="utf-8"))
+        metric = made["metric"]
+        whole = made["rows"][0]["means"][metric]
+        rows = rows or [["S3 + BM25, whole", _percent(whole), ""]]
+        for row in made["rows"][1:]:
+            mean = row["means"][metric]
+            rows.append([row["title"], _percent(mean), f"{100 * (mean - whole):+.1f}"])
     return "\n".join(map(_line, [["changed", "mean recall", "change"], ["---"] * 3, *rows]))
 
 
