@@ -9,7 +9,7 @@
 SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). The banks are
 those of variant_banks.py; without them the rows that need them are left out. Everything in one run
 is asked of the same questions; the result goes to results/quality-PART.json, and the plot of recall
-against bytes beside it.
+against bytes into the documentation.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ MAIN = (
 )
 ALL = SearchConfig(k=DEPTH)
 MORE = "96 latents and residual"
+PLOT = Path(__file__).parents[1] / "docs/recall-against-bytes.svg"
 
 
 class Patched:
@@ -241,8 +242,7 @@ def plot(found: Evaluation, path: Path) -> None:
     axes.set_xlabel("bytes a token on disk")
     axes.set_ylabel("evidence recall at 2000 characters, %")
     axes.grid(alpha=0.25)
-    for suffix in (".svg", ".png"):
-        figure.savefig(path.with_suffix(suffix), dpi=150)
+    figure.savefig(path)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -273,7 +273,7 @@ def main(args: argparse.Namespace) -> None:
     name = f"quality-{args.part}" + (f"-{args.name}" if args.name else "")
     write(made, RESULTS / f"{name}.json")
     if args.part == "bytes":
-        plot(found, RESULTS / f"{name}.svg")
+        plot(found, PLOT)
 
 
 def write(made: dict[str, Any], path: Path) -> None:

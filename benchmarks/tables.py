@@ -35,9 +35,11 @@ def quality(part: str, *, costs: bool = False) -> str:
     """
     made = json.loads((RESULTS / f"quality-{part}.json").read_text(encoding="utf-8"))
     metric, names = made["metric"], [labelled["name"] for labelled in made["sets"]]
-    heads = ["ranker", *(SHORT.get(name, name) for name in names), "mean", "to the best baseline"]
+    compared = any(row["difference"] for row in made["rows"])
+    heads = ["ranker", *(SHORT.get(name, name) for name in names), "mean"]
+    heads += ["to the best baseline"] if compared else []
     heads += ["bytes/token", "search"] if costs else []
-    rows = [_row(row, names, metric, costs) for row in made["rows"]]
+    rows = [_row(row, names, metric, compared, costs) for row in made["rows"]]
     return "\n".join(map(_line, [heads, ["---"] * len(heads), *rows]))
 
 
@@ -58,18 +60,25 @@ def ablation() -> str:
     return "\n".join(map(_line, [["changed", "mean recall", "change"], ["---"] * 3, *rows]))
 
 
-def _row(row: dict[str, Any], names: list[str], metric: str, costs: bool) -> list[str]:
+def _row(
+    row: dict[str, Any], names: list[str], metric: str, compared: bool, costs: bool
+) -> list[str]:
     title = f"{row['title']} ({row['variant']})" if row["variant"] else row["title"]
     recalls = [_percent(row["sets"][name][metric]) for name in names]
-    gap = "best baseline"
-    if row["difference"]:
-        mean, low, high = (100 * value for value in row["difference"])
-        gap = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
-    cells = [title, *recalls, _percent(row["means"][metric]), gap]
+    cells = [title, *recalls, _percent(row["means"][metric])]
+    if compared:
+        cells.append(_gap(row["difference"]))
     if costs:
         cost = row["cost"]
         cells += [f"{cost['bytes_per_token']:.0f}", f"{1000 * cost['search_seconds']:.0f} ms"]
     return cells
+
+
+def _gap(difference: list[float] | None) -> str:
+    if not difference:
+        return "best baseline"
+    mean, low, high = (100 * value for value in difference)
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _percent(share: float) -> str:
