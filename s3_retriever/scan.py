@@ -12,7 +12,7 @@ import torch
 from tqdm.auto import tqdm
 
 from s3_retriever.chunks import Batch, Layout, Piece, Source, cut, layout_of, sources, take_batch
-from s3_retriever.codec import check_finite
+from s3_retriever.codec import Codes, check_finite
 from s3_retriever.config import ScanConfig
 from s3_retriever.errors import InputError
 from s3_retriever.memory import fitting_tokens, parse_memory
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from s3_retriever.backbone import Backbone
-    from s3_retriever.codec import Bank, Codes
+    from s3_retriever.codec import Bank
     from s3_retriever.documents import Document
 
 ARRAYS = ("latents", "values", "residual", "starts", "ends")
@@ -57,6 +57,15 @@ class TokenCodes:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         return sum(getattr(self, name).nbytes for name in ARRAYS)
+
+
+def join(parts: Sequence[TokenCodes]) -> Codes:
+    """The codes of several documents as one, each kind in one array."""
+    latents, values, residual = (
+        torch.from_numpy(np.concatenate([getattr(codes, name) for codes in parts]))
+        for name in ("latents", "values", "residual")
+    )
+    return Codes(latents, values, residual, torch.tensor(True))
 
 
 @dataclass(frozen=True, slots=True)

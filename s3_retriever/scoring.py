@@ -1,4 +1,4 @@
-"""Scores of sentences from codes: attention through the codes, and the paper's co-activation."""
+"""Scores of sentences by attention through the codes."""
 
 from __future__ import annotations
 
@@ -151,42 +151,3 @@ def blocks(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
         if bounds[last] > bounds[first]:
             yield first, last
         first = last
-
-
-def coactivation(
-    questions: Sequence[Tensor],
-    bank: Bank,
-    codes: Codes,
-    passages: Passages,
-    skips: Sequence[slice],
-) -> Tensor:
-    """Score sentences by feature co-activation, equation 7 of arXiv 2601.17702.
-
-    ``S[t] = Σ_f∈question 1[t ∈ post(f)] · w_f · IDF(f)`` with ``IDF(f) = 1/(log(1 + freq(f)) +
-    1)``, the question's features those its own queries activate in the same SAEs, w_f their
-    summed activations. A sentence takes its best token; neighbours share. The residual is not
-    read.
-
-    Arguments and result are those of `attention`.
-    """
-    both = zip(questions, skips, strict=True)
-    return torch.stack([_coactivation(asked, bank, codes, passages, skip) for asked, skip in both])
-
-
-def _coactivation(
-    queries: Tensor, bank: Bank, codes: Codes, passages: Passages, skip: slice
-) -> Tensor:
-    total = torch.zeros(len(codes.values))
-    for site, (active, strength) in enumerate(bank.encode_queries(queries)):
-        slots, count = bank.slots(site), bank.saes[site].n_latents
-        weights = torch.zeros(count)
-        weights.index_add_(0, active.flatten().long(), strength.flatten().float())
-        ids, used = codes.latents[:, slots].long(), codes.values[:, slots] > 0
-        freq = torch.bincount(ids[used], minlength=count).float()
-        weights /= torch.log1p(freq) + 1
-        total += (weights[ids] * used).sum(1)
-    best = torch.segment_reduce(
-        total, "max", lengths=torch.from_numpy(np.diff(passages.bounds)), initial=0.0
-    )
-    best[skip] = 0
-    return standardise(passages.smooth(best, REACH, POWER))

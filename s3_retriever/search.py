@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from s3_retriever.codec import Codes
+from s3_retriever.coactivation import Postings, coactivation
 from s3_retriever.documents import Span
 from s3_retriever.fusion import fuse
 from s3_retriever.lexical import Lexicon
 from s3_retriever.passages import cut_passages
-from s3_retriever.scoring import NOTHING, attention, coactivation
+from s3_retriever.scan import join
+from s3_retriever.scoring import NOTHING, attention
 from s3_retriever.sentences import trim
 from s3_retriever.spans import pick
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from s3_retriever.codec import Bank
+    from s3_retriever.codec import Bank, Codes
     from s3_retriever.config import SearchConfig
     from s3_retriever.documents import Document
     from s3_retriever.hop import Lead
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     Follow = Callable[[Sequence[str]], Sequence[Lead]]
 
-_SCORINGS = {"attention": attention, "coactivation": coactivation}
 _SUBSETS_KEPT = 4
 
 LEADS = 2
@@ -66,12 +66,13 @@ class Searcher:
 
     @cached_property
     def _joined(self) -> Codes:
-        """The codes of the whole corpus, each kind in one array."""
-        latents, values, residual = (
-            torch.from_numpy(np.concatenate([getattr(codes, name) for codes in self._codes]))
-            for name in ("latents", "values", "residual")
-        )
-        return Codes(latents, values, residual, torch.tensor(True))
+        """The codes of the whole corpus."""
+        return join(self._codes)
+
+    @cached_property
+    def _postings(self) -> list[Postings]:
+        """The inverted index of the whole corpus."""
+        return Postings.of(self._bank, self._joined)
 
     @cached_property
     def _first_token(self) -> np.ndarray:
@@ -141,9 +142,13 @@ class Searcher:
         self, queries: Sequence[Tensor], config: SearchConfig, skips: Sequence[slice]
     ) -> Tensor:
         """What the model makes of the sentences: ``f32[Q, A]``."""
-        with self._lock:  # what is made on first use is made once
+        if config.scoring == "coactivation":
+            with self._lock:  # what is made on first use is made once
+                postings = self._postings
+            return coactivation(queries, self._bank, postings, self._passages, skips)
+        with self._lock:
             codes = self._joined
-        return _SCORINGS[config.scoring](queries, self._bank, codes, self._passages, skips)
+        return attention(queries, self._bank, codes, self._passages, skips)
 
     def _lexicon_once(self) -> Lexicon:
         with self._lock:

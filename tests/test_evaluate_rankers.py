@@ -28,12 +28,13 @@ from s3_retriever.evaluate.contenders import chosen
 from s3_retriever.evaluate.dense import four_bits, key_logits, published
 from s3_retriever.evaluate.embedders import MINILM, MiniLM, as_embedder, unit
 from s3_retriever.evaluate.external import locate
-from s3_retriever.evaluate.heat import HeatMap, join, token_mass
+from s3_retriever.evaluate.heat import HeatMap, token_mass
 from s3_retriever.evaluate.hits import DEPTH, Hit
 from s3_retriever.evaluate.memo import Memo
 from s3_retriever.evaluate.rankers import as_hits, reciprocal_ranks
 from s3_retriever.evaluate.scorers import words
 from s3_retriever.question import read_questions
+from s3_retriever.scan import join
 
 QUESTION = SET.questions[0].question
 

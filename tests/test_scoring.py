@@ -14,10 +14,11 @@ from torch import Tensor
 from passage_samples import some_passages
 from random_bank import HEADS, K, make_bank
 from s3_retriever import scoring
+from s3_retriever.coactivation import Postings, coactivation
 from s3_retriever.codec import Bank, Codes, fit_residual
 from s3_retriever.fusion import BM25_WEIGHT, HOP_WEIGHT, fuse
 from s3_retriever.lexical import Lexicon, words
-from s3_retriever.scoring import NOTHING, POWER, REACH, attention, blocks, coactivation, standardise
+from s3_retriever.scoring import NOTHING, POWER, REACH, attention, blocks, standardise
 
 if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
@@ -61,6 +62,10 @@ def normal(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def coactivated(questions: Any, bank: Bank, codes: Codes, *rest: Any) -> Tensor:
+    return coactivation(questions, bank, Postings.of(bank, codes), *rest)
+
+
 def owned(passages: Passages) -> list[slice]:
     return [slice(*pair) for pair in zip(passages.bounds, passages.bounds[1:], strict=False)]
 
@@ -98,7 +103,7 @@ def test_attention_is_the_dense_computation(
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("score", [attention, coactivation])
+@pytest.mark.parametrize("score", [attention, coactivated])
 def test_sentences_left_out_get_nothing(
     score: Any, queries: Tensor, bank: Bank, codes: Codes, passages: Passages
 ) -> None:
@@ -143,7 +148,7 @@ def test_attention_finds_the_sentence_of_a_key_that_is_asked_for(tiny_backbone: 
     wanted = normal(3, 16, seed=4)
     keys[passages.bounds[7] + 2] = 2 * wanted
     codes = bank.encode(keys, torch.float32)
-    for score in (attention, coactivation):
+    for score in (attention, coactivated):
         assert score([4 * wanted[None]], bank, codes, passages, [NOTHING]).argmax() == 7
 
 
@@ -166,7 +171,7 @@ def test_coactivation_is_equation_7(
     assert sum(per_token) > 0
     best = torch.tensor([max(per_token[tokens], default=0.0) for tokens in owned(passages)])
     expected = standardise(passages.smooth(best, REACH, POWER))
-    result = coactivation([queries, queries], bank, codes, passages, 2 * [NOTHING])
+    result = coactivated([queries, queries], bank, codes, passages, 2 * [NOTHING])
     torch.testing.assert_close(result, expected.expand(2, -1), rtol=1e-4, atol=1e-5)
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s3_retriever.codec import Codes, QueryWeights
+from s3_retriever.codec import QueryWeights
+from s3_retriever.scan import join
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s3_retriever.codec import Bank
+    from s3_retriever.codec import Bank, Codes
     from s3_retriever.documents import Document
     from s3_retriever.evaluate.hits import Hit
     from s3_retriever.scan import TokenCodes
@@ -88,12 +89,3 @@ class HeatMap:
         stop = max(int(np.searchsorted(places.starts, hit.end, side="left")), begin)
         ends = np.minimum(places.ends[begin:stop], hit.end) - hit.start
         return Heat(ends.astype(np.int32), mass[first + begin : first + stop])
-
-
-def join(codes: Sequence[TokenCodes]) -> Codes:
-    """The codes of several documents as one."""
-    latents, values, residual = (
-        torch.from_numpy(np.concatenate([getattr(part, name) for part in codes]))
-        for name in ("latents", "values", "residual")
-    )
-    return Codes(latents, values, residual, torch.tensor(True))
