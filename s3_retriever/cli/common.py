@@ -140,10 +140,10 @@ def gone(paths: Iterable[str], indexed: Iterable[Document], found: Collection[st
     folders = [Path(path).absolute() for path in paths if Path(path).is_dir()]
 
     def inside(document: Document) -> bool:
-        place = document.metadata.get("path")
-        if not isinstance(place, str):
+        place, id = document.metadata.get("path"), Path(document.id)
+        if not isinstance(place, str) or id.is_absolute():
             return False
-        return any(Path(place).absolute() == folder / document.id for folder in folders)
+        return any(Path(place).absolute() == folder / id for folder in folders)
 
     return [item.id for item in indexed if item.id not in found and inside(item)]
 
