@@ -258,8 +258,10 @@ def test_what_left_its_folder_is_forgotten(
     assert set(texts(path)) == {"deep/bread.md", alone}
     write(notes / "deep" / "bread.md", "")
     write(notes / "new.txt", "A new note.")
-    text = done(capsys, "index", "notes", "-o", path, *tiny[:2])
+    assert main(["index", "notes", "-o", path, *tiny[:2]]) == 0
+    text, left_out = capsys.readouterr()
     assert "forgot 1 that are no longer in their folder" in text
+    assert "left out as empty: deep/bread.md" in left_out
     assert set(texts(path)) == {"new.txt", alone}
 
 
