@@ -89,19 +89,13 @@ class EndogenousIndex:
             ModelMismatchError: a bank for another model.
             BankError: a damaged bank.
         """
+        settings = ScanConfig.of(scan), SearchConfig.of(search), AnswerConfig.of(answer)
         checked = as_documents(documents)
         if not checked:
             raise InputError("there is no document to index; give at least one")
         backbone = resolve_backbone(model, tokenizer, progress)
         bank = resolve_bank(bank, backbone, checked, progress)
-        state = State(
-            entries=(),
-            bank=bank,
-            scan=ScanConfig.of(scan),
-            search=SearchConfig.of(search),
-            answer=AnswerConfig.of(answer),
-            report=ScanReport(),
-        )
+        state = State((), bank, *settings, ScanReport())
         index = cls(backbone, state)
         index.add(checked, progress=progress)
         return index

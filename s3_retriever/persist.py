@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _PREFIX = "bank-"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class State:
     """All that an engine needs besides the model.
 
