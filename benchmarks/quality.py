@@ -2,14 +2,14 @@
 
     python benchmarks/quality.py SET...                    # the main table
     python benchmarks/quality.py SET... --part ablation --banks banks/
-    python benchmarks/quality.py SET... --part bytes --banks banks/
+    python benchmarks/quality.py SET... --part bytes
     python benchmarks/quality.py SET... --model gemma.gguf --name gemma    # another model
     python benchmarks/quality.py SET... --part depth
 
-SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). The banks are
-those of variant_banks.py; without them the rows that need them are left out. Everything in one run
-is asked of the same questions; the result goes to results/quality-PART.json, and the plot of recall
-against bytes into the documentation.
+SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). The bank
+without whitening is made by variant_banks.py; without it the row that needs it is left out. All in
+one run is asked of the same questions; the result goes to results/quality-PART.json, and the plot
+of recall against bytes into the documentation.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ from s3_retriever.config import ScanConfig, SearchConfig
 from s3_retriever.evaluate import Contender, Evaluation, Variant, evaluate
 from s3_retriever.evaluate.bench import Bench
 from s3_retriever.evaluate.contenders import contenders
+from s3_retriever.evaluate.dense import DenseSearcher
 from s3_retriever.evaluate.export import as_json
 from s3_retriever.evaluate.hits import DEPTH
 from s3_retriever.evaluate.rankers import SearcherRanker, dense
 from s3_retriever.evaluate.table import tables
 from s3_retriever.fitting import CalibrateConfig, builtin_sets, calibrate, load_set
-from s3_retriever.scan import TokenCodes
+from s3_retriever.scan import TokenCodes, join
 from s3_retriever.search import Searcher
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ MAIN = (
     *("dense+bm25", "dense", "bm25", "embedding", "bm25+embedding"),
 )
 ALL = SearchConfig(k=DEPTH)
-MORE = "96 latents and residual"
 PLOT = Path(__file__).parents[1] / "docs/recall-against-bytes.svg"
 
 
@@ -169,27 +169,53 @@ def only(rows: Sequence[Contender], titles: str | None) -> Sequence[Contender]:
     return [rows[0], *(row for row in rows[1:] if row.title in named)]
 
 
-def by_bytes(banks: Path | None) -> list[Contender]:
+def by_bytes() -> list[Contender]:
     """The same keys in fewer and in more bytes."""
     known = contenders()
-    names = ("attention+bm25", "dense-4bit+bm25", "dense+bm25")
-    rows = [known[name] for name in names]
-    rows.append(
-        reference(
-            "32 latents, no residual",
-            partial(searched, bank=lambda bank: replace(bank, residual=None), codes=bare),
-        )
-    )
-    if banks:
-        rows.append(reference(MORE, with_bank(banks / MORE)))
-    return rows
+    rows = [known["attention+bm25"]]
+    rows += [reference(f"{k} latents, no residual", partial(fewer, k)) for k in (8, 16, 32)]
+    for bits in STEPS:
+        title = f"32 latents, residual at {bits} bits"
+        rows.append(reference(title, partial(finer, bits)))
+    return [*rows, known["dense-4bit+bm25"], known["dense+bm25"]]
 
 
-def bare(bench: Bench) -> tuple[TokenCodes, ...]:
-    """Codes without their residual."""
-    return tuple(
-        replace(part, residual=np.empty((len(part), 0), dtype=np.uint8)) for part in bench.codes()
-    )
+def fewer(k: int, bench: Bench) -> Ranker:
+    """The strongest latents of each token alone."""
+
+    def kept(part: TokenCodes) -> TokenCodes:
+        order = np.argsort(-part.values.astype(int), axis=1, kind="stable")[:, :k]
+        latents, values = (np.take_along_axis(a, order, 1) for a in (part.latents, part.values))
+        none = np.empty((len(part), 0), dtype=np.uint8)
+        return replace(part, latents=latents, values=values, residual=none)
+
+    def smaller(bank: Bank) -> Bank:
+        (sae,) = bank.saes
+        return replace(bank, saes=(replace(sae, k=k),), residual=None)
+
+    return searched(bench, bank=smaller, codes=lambda bench: tuple(map(kept, bench.codes())))
+
+
+STEPS = {4: 0.3352, 6: 0.1041}
+"""Of the even quantiser of least error for a normal variable, by bits (Max 1960; Jayant and Noll
+1984)."""
+
+
+def finer(bits: int, bench: Bench) -> Ranker:
+    """The codes as they ship, beside a residual of more bits a number."""
+    bank, keys = bench.bank, bench.keys()
+    residual = bank.residual
+    if residual is None:
+        raise SystemExit("the bank has no residual")
+    coded = replace(bank, residual=None).decode(join(bench.codes()))
+    left = (keys - coded).flatten(1) / residual.scale
+    step = STEPS[bits] * left.square().mean(1, keepdim=True).sqrt()
+    most = 2 ** (bits - 1)
+    levels = (left / step).floor().clamp(-most, most - 1) + 0.5
+    restored = coded + (levels * step * residual.scale).view_as(coded)
+    searcher = DenseSearcher(bench.documents, bench.places, bank, restored.half())
+    plain = sum(part.nbytes - part.residual.nbytes for part in bench.codes())
+    return SearcherRanker(bench, searcher, ALL, plain + len(keys) * (1 + left.shape[1] * bits // 8))
 
 
 DEPTHS = (1 / 6, 1 / 3, 1 / 2, 2 / 3)
@@ -250,7 +276,7 @@ def main(args: argparse.Namespace) -> None:
     rankers: dict[str, Callable[[], Sequence[str | Contender]]] = {
         "main": lambda: args.rankers.split(",") if args.rankers else MAIN,
         "ablation": lambda: only(ablation(args.banks), args.rows),
-        "bytes": lambda: by_bytes(args.banks),
+        "bytes": by_bytes,
         "depth": by_depth,
     }
     found = evaluate(
@@ -288,7 +314,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("sets", nargs="+", metavar="SET")
     parser.add_argument("--part", choices=("main", "ablation", "bytes", "depth"), default="main")
-    parser.add_argument("--banks", type=Path, help="of variant_banks.py")
+    parser.add_argument("--banks", type=Path, help="made by variant_banks.py")
     parser.add_argument("--model", help="as for s3-retriever eval")
     parser.add_argument("--rankers", help="of the main table, by name; default: nine of them")
     parser.add_argument("--rows", help="of the ablation, by title; default: all")
