@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from common import RESULTS
 
-from s3_retriever import fusion, lexical, scoring, search, spans
+from s3_retriever import fusion, lexical, scoring, spans
 from s3_retriever.codec import Bank
 from s3_retriever.config import ScanConfig, SearchConfig
 from s3_retriever.evaluate import Contender, Evaluation, Variant, evaluate
@@ -143,7 +143,6 @@ def ablation(banks: Path | None) -> list[Contender]:
     rows = {
         "no BM25": partial(searched, config=ALL.replace(bm25=False)),
         "no second hop": partial(searched, config=ALL.replace(second_hop=False)),
-        "second hop from one lead": partial(searched, constants=[(search, "LEADS", 1)]),
         "no document beside the sentence": partial(searched, constants=alone),
         "no square roots of shares": partial(searched, constants=[(scoring, "EXPONENT", 1.0)]),
         "no smoothing": partial(searched, constants=none),
