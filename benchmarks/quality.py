@@ -32,7 +32,7 @@ from common import RESULTS
 from s3_retriever import fusion, lexical, scoring, spans
 from s3_retriever.codec import Bank
 from s3_retriever.config import ScanConfig, SearchConfig
-from s3_retriever.evaluate import Contender, Evaluation, Variant, evaluate
+from s3_retriever.evaluate import Contender, Variant, evaluate
 from s3_retriever.evaluate.bench import Bench
 from s3_retriever.evaluate.contenders import contenders
 from s3_retriever.evaluate.dense import DenseSearcher
@@ -56,6 +56,7 @@ MAIN = (
     *("dense+bm25", "dense", "bm25", "embedding", "bm25+embedding"),
 )
 ALL = SearchConfig(k=DEPTH)
+SHIPPED = "S3 + BM25"
 PLOT = Path(__file__).parents[1] / "docs/recall-against-bytes.svg"
 
 
@@ -245,26 +246,34 @@ def by_depth() -> list[Contender]:
     ]
 
 
-def plot(found: Evaluation, path: Path) -> None:
-    """Recall against bytes a token."""
+def plot(made: dict[str, Any], path: Path) -> None:
+    """Recall against bytes a token, from what was written as JSON."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for row in found.rows:
-        dense = row.name.startswith("dense")
-        ours = row.role == "ours"
-        size, recall = row.cost.bytes_per_token, 100 * row.mean(found.metric)
-        color = "#b23a48" if dense else "#0b6e4f"
-        axes.plot(size, recall, "o", color=color, markersize=9 if ours else 6)
-        label = "as shipped: 32 latents and residual" if ours else row.title
-        axes.annotate(label, (size, recall), xytext=(7, -3), textcoords="offset points", fontsize=8)
+    figure, axes = pyplot.subplots(figsize=(7.2, 4.2), layout="constrained")
+    for of_keys, color in ((False, "#0b6e4f"), (True, "#b23a48")):
+        rows = [row for row in made["rows"] if row["ranker"].startswith("dense") == of_keys]
+        points = sorted(
+            (row["cost"]["bytes_per_token"], 100 * row["means"][made["metric"]], row["title"])
+            for row in rows
+        )
+        axes.plot([x for x, *_ in points], [y for _, y, _ in points], "o-", color=color)
+        for x, y, title in points:
+            shown = "as shipped: residual at 2 bits" if title == SHIPPED else title
+            slope, place = (-38, (2, -6)) if of_keys else (38, (2, 6))
+            if x < 128:
+                slope, place = 0, (8, -4)
+            look = {"fontsize": 7, "rotation": slope, "rotation_mode": "anchor", "color": color}
+            axes.annotate(shown, (x, y), xytext=place, textcoords="offset points", **look)
     axes.set_xscale("log", base=2)
-    axes.set_xlim(32, 3000)
+    axes.set_xlim(24, 1500)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 1.5, high + 4)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-    axes.set_xlabel("bytes a token on disk")
+    axes.set_xlabel("bytes a token")
     axes.set_ylabel("evidence recall at 2000 characters, %")
     axes.grid(alpha=0.25)
     figure.savefig(path)
@@ -298,7 +307,7 @@ def main(args: argparse.Namespace) -> None:
     name = f"quality-{args.part}" + (f"-{args.name}" if args.name else "")
     write(made, RESULTS / f"{name}.json")
     if args.part == "bytes":
-        plot(found, PLOT)
+        plot(made, PLOT)
 
 
 def write(made: dict[str, Any], path: Path) -> None:
