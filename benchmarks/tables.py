@@ -89,7 +89,7 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-_PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+_PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str, *, costs: bool) -> str:
@@ -98,7 +98,7 @@ def filled(text: str, *, costs: bool) -> str:
     def table(found: re.Match[str]) -> str:
         part = found[2]
         made = ablation() if part == "ablation" else quality(part, costs=costs)
-        return f"{found[1]}\n{made}\n{found[3]}"
+        return f"{found[1]}\n{made}\n\n{found[3]}"
 
     return _PLACE.sub(table, text)
 
