@@ -196,7 +196,7 @@ def main(args: argparse.Namespace) -> None:
         return {"tokens": tokens, **found}
 
     scans = [measured("scan", tokens) for tokens in args.lengths]
-    single = [measured("scan-one-document", args.lengths[1])]
+    single = [measured("scan-one-document", args.lengths[:2][-1])]
     table(scans, "scan")
     table(single, "scan, one document")
     prefills = [measured("prefill", tokens) for tokens in args.prefill_lengths if tokens <= limit]

@@ -145,9 +145,9 @@ class Batch:
 def take_batch(pieces: deque[Piece], layout: Layout, most_tokens: int) -> Batch:
     """Take the next rows from pieces that come longest first.
 
-    A CPU's library keeps more than two megabytes of code for every number of tokens that it
-    multiplies at once. So there are few such numbers, however long and varied the text: widths are
-    those of `padded`, and rows, but for those of whole chunks, come in powers of two.
+    A CPU's library keeps code for every number of tokens that it multiplies at once. So there are
+    few such numbers, however long and varied the text: widths are those of `padded`, and rows, but
+    for those of whole chunks, come in powers of two.
     """
     lead = len(layout.lead)
     width = min(padded(lead + pieces[0].stop - pieces[0].context), layout.width)

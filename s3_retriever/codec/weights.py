@@ -52,7 +52,7 @@ class QueryWeights:
         if self.residual is None or self._bank.residual is None:
             return total
         levels, gain = self._bank.residual.levels(codes.residual)
-        levels = levels.view(len(levels), -1, self.residual.shape[1])
+        levels = levels.reshape(len(levels), -1, self.residual.shape[1])
         parts = [levels[:, tap] @ y for tap, y in zip(self._reads, self.residual, strict=True)]
         return total.addcmul_(torch.cat(parts, 1), gain)
 
