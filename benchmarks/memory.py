@@ -2,10 +2,14 @@
 
     python benchmarks/memory.py          # SmolLM2 on the CPU, 8B shape on CUDA; plots as well
 
-On the CPU every length runs in a process of its own; what is reported is its peak resident memory
-above that after loading the model and reading a little (Linux: `VmHWM`, reset before the run). On
-CUDA it is `torch.cuda.max_memory_allocated` above the weights. The codes, which stay on the host
-and grow by some bytes for each token, are counted apart.
+What is reported is the peak above the weights: on CUDA `torch.cuda.max_memory_allocated`; on the
+CPU resident memory (Linux: `VmHWM`, reset before the run), every length in a process of its own.
+There a library of torch keeps code for each size of batch that it has met. The sizes are few,
+whatever the length, and one batch of each is read before the run; what they leave is told apart.
+
+The codes of a document are counted and let go: an index keeps them on the host, at the bytes a
+token that are printed. While a document is read its codes are held, so a text that is one document
+is reported less its codes.
 
 The prefill keeps keys and values of all layers, as an answer would need them. It is measured up to
 `--prefill-limit` tokens (the model's window, or what fits the card), and computed beyond: memory as
@@ -18,6 +22,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -27,16 +32,20 @@ import torch
 from common import CUDA, arguments, default_model, documents_of, load, synchronize, text_of
 from common import write as write_results
 
+from s3_retriever.chunks import cut, layout_of, sources, take_batch
+from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.report import ScanClock
 from s3_retriever.scan import scan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from s3_retriever.backbone import Backbone
+    from s3_retriever.chunks import Batch
     from s3_retriever.codec import Bank
 
 _MIB = 2**20
-_WARM = 4096
 
 
 class Peak:
@@ -57,6 +66,12 @@ class Peak:
         now = torch.cuda.max_memory_allocated() if CUDA else _resident("VmHWM")
         return now - self._before
 
+    def held(self) -> int:
+        """What is in use now."""
+        synchronize()
+        now = torch.cuda.memory_allocated() if CUDA else _resident("VmRSS")
+        return now - self._before
+
 
 def _resident(name: str) -> int:
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
@@ -64,20 +79,51 @@ def _resident(name: str) -> int:
 
 
 def run_scan(backbone: Backbone, bank: Bank, tokens: int, *, single: bool) -> dict[str, Any]:
-    """Scan and keep the codes, of documents of ten thousand characters or of one document."""
+    """Scan documents of ten thousand characters, or one document, and count the codes."""
     if single:
         documents = [Document(id="0", text=text_of(backbone, tokens))]
     else:
         documents = documents_of(backbone, tokens)
-    peak, clock = Peak(), ScanClock(backbone.device)
-    codes = [part for _, part in scan(backbone, bank, documents, clock=clock)]
+    loaded = Peak()
+    sizes = read_each_size(backbone, bank, documents)
+    library = loaded.held()
+    peak, clock, codes = Peak(), ScanClock(backbone.device), 0
+    for _, part in scan(backbone, bank, documents, clock=clock):
+        codes += part.nbytes
     report = clock.report()
     return {
-        "peak": peak.bytes(),
-        "codes": sum(part.nbytes for part in codes),
+        "peak": peak.bytes() - (codes if single and not CUDA else 0),
+        "sizes": sizes,
+        "library": library,
+        "codes": codes,
         "read": report.tokens,
         "seconds": report.seconds,
     }
+
+
+def read_each_size(backbone: Backbone, bank: Bank, documents: Sequence[Document]) -> int:
+    """Read the first batch of each size that a scan of some documents has; returns their number."""
+    seen: set[tuple[int, ...]] = set()
+    for batch in batches(backbone, documents):
+        if batch.input_ids.shape not in seen:
+            seen.add(batch.input_ids.shape)
+            ids = torch.from_numpy(batch.input_ids).to(backbone.device)
+            with torch.inference_mode(), backbone.tap(bank.calibration.taps) as reader:
+                keys = reader.keys(ids).flatten(0, 1)
+                bank.encode(keys[torch.from_numpy(batch.keep).to(backbone.device)])
+    return len(seen)
+
+
+def batches(backbone: Backbone, documents: Sequence[Document]) -> Iterator[Batch]:
+    """The batches of a scan."""
+    config = ScanConfig()
+    layout, clock = layout_of(backbone, config), ScanClock(backbone.device)
+    size = config.batch_tokens
+    for window in sources(backbone.text, documents, batch_tokens=size, clock=clock):
+        pieces = [piece for source in window for piece in cut(source, layout)]
+        longest_first = deque(sorted(pieces, key=lambda piece: piece.context - piece.stop))
+        while longest_first:
+            yield take_batch(longest_first, layout, size)
 
 
 def run_prefill(backbone: Backbone, tokens: int) -> dict[str, Any]:
@@ -103,7 +149,6 @@ def _run(backbone: Backbone, bank: Bank, way: str, tokens: int) -> dict[str, Any
     if way == "prefill":
         run_prefill(backbone, min(512, tokens))
         return run_prefill(backbone, tokens)
-    run_scan(backbone, bank, _WARM, single=False)
     return run_scan(backbone, bank, tokens, single=way == "scan-one-document")
 
 
@@ -137,12 +182,13 @@ def computed(measured: list[dict[str, Any]], tokens: int) -> dict[str, Any]:
 def table(rows: list[dict[str, Any]], way: str) -> None:
     """Print one way's figures."""
     for row in rows:
-        codes = f"{row['codes'] / row['tokens']:.0f} B/token codes" if "codes" in row else ""
-        above = (row["peak"] - (0 if CUDA else row.get("codes", 0))) / _MIB
+        aside = "computed" if row.get("computed") else ""
+        if "codes" in row:
+            aside = f"{row['codes'] / row['tokens']:.0f} B/token of codes; {row['sizes']} sizes of "
+            aside += f"batches leave {row['library'] / _MIB:.0f} MiB behind"
         print(
-            f"{way:<18} {row['tokens']:>9,} tokens  {above:>9,.0f} MiB  "
-            f"{row['seconds'] / row['tokens'] * 1e6:>8,.1f} µs/token  {codes}"
-            f"{'computed' if row.get('computed') else ''}"
+            f"{way:<18} {row['tokens']:>9,} tokens  {row['peak'] / _MIB:>9,.0f} MiB  "
+            f"{row['seconds'] / row['tokens'] * 1e6:>8,.1f} µs/token  {aside}"
         )
 
 
@@ -163,8 +209,7 @@ def plot(figures: dict[str, list[dict[str, Any]]], title: str, path: Path) -> No
             if len(part) < 2 and dash == "o:":
                 continue
             tokens = [row["tokens"] for row in part]
-            host = [0 if CUDA else row.get("codes", 0) for row in part]
-            memory = [(row["peak"] - codes) / _MIB for row, codes in zip(part, host, strict=True)]
+            memory = [row["peak"] / _MIB for row in part]
             face = "white" if dash == "o:" else color
             look = {"color": color, "markerfacecolor": face, "markersize": 5, "label": name}
             left.plot(tokens, memory, dash, **look)

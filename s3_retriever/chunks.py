@@ -86,6 +86,7 @@ class Source:
     Attributes:
         document: The text.
         tokens: Of the text.
+        first: Number of the first of them among all tokens that are scanned.
         codes: Latents, values and residual, one row for each token; none before the first piece,
             so that documents which wait take little room.
         missing: Tokens whose codes have not come yet.
@@ -93,6 +94,7 @@ class Source:
 
     document: Document
     tokens: TokenizedText
+    first: int = 0
     codes: tuple[np.ndarray, ...] = ()
     missing: int = field(init=False)
 
@@ -125,6 +127,13 @@ def cut(source: Source, layout: Layout) -> Iterator[Piece]:
     for start in range(0, length, layout.chunk):
         stop = min(start + layout.chunk, length)
         yield Piece(source, max(start - layout.overlap, 0), start, stop)
+
+
+def numbers(pieces: Sequence[Piece]) -> np.ndarray:
+    """Numbers of the tokens of some pieces among all that are scanned, ``int32[tokens]``."""
+    firsts = [(piece.source.first, piece) for piece in pieces]
+    ranges = [np.arange(first + p.start, first + p.stop, dtype=np.int32) for first, p in firsts]
+    return np.concatenate(ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +199,7 @@ def sources(
             encoded = text.encode_batch([document.text for document in window])
             return list(map(Source, window, encoded))
 
+    count = 0
     waiting = _windows(documents, _WINDOW_BATCHES * _CHARACTERS_PER_TOKEN * batch_tokens)
     pool = ThreadPoolExecutor(1, thread_name_prefix="s3-tokenise")
     try:
@@ -197,6 +207,8 @@ def sources(
         while ahead:
             ready = ahead.popleft().result()
             ahead.extend(pool.submit(tokenise, window) for window in islice(waiting, 1))
+            for source in ready:
+                source.first, count = count, count + len(source.tokens)
             yield ready
     finally:
         pool.shutdown(cancel_futures=True)

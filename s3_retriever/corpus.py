@@ -17,8 +17,9 @@ from s3_retriever.filters import Filter, matches
 from s3_retriever.search import Searcher
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
+    from s3_retriever.coactivation import Postings
     from s3_retriever.codec import Bank
     from s3_retriever.scan import TokenCodes
 
@@ -33,12 +34,19 @@ class Corpus:
     Attributes:
         documents: By id, in the order in which they were added.
         codes: By id, likewise.
+        postings: Their inverted index, one entry for each SAE, where it was built during the scan.
     """
 
-    def __init__(self, entries: Iterable[tuple[Document, TokenCodes]], bank: Bank) -> None:
+    def __init__(
+        self,
+        entries: Iterable[tuple[Document, TokenCodes]],
+        bank: Bank,
+        postings: Sequence[Postings] | None = None,
+    ) -> None:
         pairs = tuple(entries)
         self.documents = MappingProxyType({document.id: document for document, _ in pairs})
         self.codes = MappingProxyType({document.id: codes for document, codes in pairs})
+        self.postings = postings
         self._bank = bank
         self._searcher: Searcher | None = None
         self._making = Lock()
@@ -47,9 +55,13 @@ class Corpus:
         """Each document with its codes."""
         return zip(self.documents.values(), self.codes.values(), strict=True)
 
-    def plus(self, entries: Iterable[tuple[Document, TokenCodes]]) -> Corpus:
-        """This corpus and more documents."""
-        return Corpus((*self.entries(), *entries), self._bank)
+    def plus(
+        self,
+        entries: Iterable[tuple[Document, TokenCodes]],
+        postings: Sequence[Postings] | None = None,
+    ) -> Corpus:
+        """This corpus and more documents, with the inverted index of all, if there is one."""
+        return Corpus((*self.entries(), *entries), self._bank, postings)
 
     def minus(self, ids: Collection[str]) -> Corpus:
         """This corpus without some documents.
@@ -68,7 +80,7 @@ class Corpus:
         with self._making:
             if self._searcher is None:
                 documents, codes = tuple(self.documents.values()), tuple(self.codes.values())
-                self._searcher = Searcher(documents, codes, self._bank)
+                self._searcher = Searcher(documents, codes, self._bank, self.postings)
             return self._searcher
 
     def keep(self, filter: Filter | None) -> np.ndarray | None:

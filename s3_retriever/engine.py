@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from s3_retriever.answer import STOP, Prompt, build_prompt
+from s3_retriever.coactivation import PostingsBuilder
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.corpus import Corpus, as_documents
 from s3_retriever.documents import Answer
@@ -118,12 +120,27 @@ class EndogenousIndex:
         with self._changing:
             checked = as_documents(documents, self._corpus.documents)
             clock = ScanClock(self.backbone.device)
-            entries = scan_documents(
-                self.backbone, self.bank, checked, self.scan_config, progress, clock=clock
-            )
-            corpus = self._corpus.plus(entries)
+            with self._inverting(clock) as postings:
+                entries = scan_documents(
+                    self.backbone,
+                    self.bank,
+                    checked,
+                    self.scan_config,
+                    progress,
+                    clock=clock,
+                    postings=postings,
+                )
+                scanned = tuple(entries)
+                inverted = None if postings is None else postings.done()
+            corpus = self._corpus.plus(scanned, inverted)
             self._corpus, self._report = corpus, self._report + clock.report()
         return tuple(document.id for document in checked)
+
+    def _inverting(self, clock: ScanClock) -> AbstractContextManager[PostingsBuilder | None]:
+        """Postings of all that is scanned, where they are what a search will read."""
+        if self.config.scoring == "coactivation" and not self._corpus.documents:
+            return PostingsBuilder(self.bank, clock)
+        return nullcontext()
 
     def delete(self, ids: Iterable[str] | str) -> None:
         """Forget documents; all that are named, or, where one is unknown, none.

@@ -13,7 +13,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-STAGES = ("tokenise", "forward", "encode", "transfer")
+STAGES = ("tokenise", "forward", "encode", "transfer", "postings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,9 @@ class ScanReport:
         read_tokens: Tokens that went through the model: preambles, overlaps and padding as well.
         batches: Forward passes.
         seconds: Wall-clock time.
-        stages: Seconds in each of ``tokenise`` (beside the others, in its own thread),
-            ``forward``, ``encode`` and ``transfer``. Measured on the device where it is CUDA.
+        stages: Seconds in each of ``forward``, ``encode`` and ``transfer``, measured on the device
+            where it is CUDA, and in ``tokenise`` and ``postings``, which run beside them in threads
+            of their own. What a scan does not do is not there.
     """
 
     tokens: int = 0
@@ -47,12 +48,14 @@ class ScanReport:
             batches=self.batches + other.batches,
             seconds=self.seconds + other.seconds,
             stages={
-                name: self.stages.get(name, 0.0) + other.stages.get(name, 0.0) for name in STAGES
+                name: self.stages.get(name, 0.0) + other.stages.get(name, 0.0)
+                for name in STAGES
+                if name in self.stages or name in other.stages
             },
         )
 
     def __str__(self) -> str:
-        stages = ", ".join(f"{name} {self.stages.get(name, 0.0):.2f} s" for name in STAGES)
+        stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.stages.items())
         return (
             f"{self.tokens:,} tokens in {self.seconds:.2f} s "
             f"({self.tokens_per_second:,.0f} tokens/s; {stages})"
@@ -116,5 +119,5 @@ class ScanClock:
     def report(self) -> ScanReport:
         """The figures so far."""
         self.settle()
-        stages = {name: self._stages.get(name, 0.0) for name in STAGES}
+        stages = {name: self._stages[name] for name in STAGES if name in self._stages}
         return ScanReport(seconds=perf_counter() - self._begun, stages=stages, **self._counts)

@@ -11,7 +11,17 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from s3_retriever.chunks import Batch, Layout, Piece, Source, cut, layout_of, sources, take_batch
+from s3_retriever.chunks import (
+    Batch,
+    Layout,
+    Piece,
+    Source,
+    cut,
+    layout_of,
+    numbers,
+    sources,
+    take_batch,
+)
 from s3_retriever.codec import Codes, check_finite
 from s3_retriever.config import ScanConfig
 from s3_retriever.errors import InputError
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from s3_retriever.backbone import Backbone
+    from s3_retriever.coactivation import PostingsBuilder
     from s3_retriever.codec import Bank
     from s3_retriever.documents import Document
 
@@ -81,11 +92,13 @@ class _Flight:
     def pieces(self) -> tuple[Piece, ...]:
         return self.batch.pieces
 
-    def land(self) -> None:
-        """Wait for the copy and hand the codes to their sources."""
+    def land(self, postings: PostingsBuilder | None) -> None:
+        """Wait for the copy and hand the codes to their sources and to the inverted index."""
         if self.landed is not None:
             self.landed.synchronize()
         parts = _unpack(self.codes, len(self.batch.keep), self.slots)
+        if postings is not None:
+            postings.put(*parts[:2], numbers(self.pieces))
         first = 0
         for piece in self.pieces:
             last = first + piece.stop - piece.start
@@ -243,6 +256,7 @@ def scan(
     progress: bool = False,
     *,
     clock: ScanClock | None = None,
+    postings: PostingsBuilder | None = None,
 ) -> Iterator[tuple[Document, TokenCodes]]:
     """Read documents through the model and yield their codes, in input order.
 
@@ -264,6 +278,8 @@ def scan(
             smaller. `max_memory` has an effect on CUDA alone.
         progress: Show a bar on standard error.
         clock: Gathers a `ScanReport`; see `ScanClock.report`.
+        postings: Inverts the codes while the next batches run; a token's number counts from the
+            first document's first.
 
     Yields:
         Each document with its `TokenCodes`.
@@ -282,14 +298,17 @@ def scan(
     )
     unfinished: deque[Source] = deque()
     with closing(windows), _Progress(documents, progress, clock) as bar:
-        for flight in _landed(scanner, windows, unfinished):
+        for flight in _landed(scanner, windows, unfinished, postings):
             bar.landed(flight)
             yield from _finished(unfinished, bank)
     yield from _finished(unfinished, bank)
 
 
 def _landed(
-    scanner: _Scanner, windows: Iterator[list[Source]], unfinished: deque[Source]
+    scanner: _Scanner,
+    windows: Iterator[list[Source]],
+    unfinished: deque[Source],
+    postings: PostingsBuilder | None,
 ) -> Iterator[_Flight]:
     """Keep a few batches in flight and yield each when its codes have landed."""
     flights: deque[_Flight] = deque()
@@ -300,13 +319,13 @@ def _landed(
         for flight in scanner.run(deque(pieces)):
             flights.append(flight)
             if len(flights) >= _IN_FLIGHT:
-                yield _land(flights.popleft(), scanner.clock)
+                yield _land(flights.popleft(), scanner.clock, postings)
     while flights:
-        yield _land(flights.popleft(), scanner.clock)
+        yield _land(flights.popleft(), scanner.clock, postings)
 
 
-def _land(flight: _Flight, clock: ScanClock) -> _Flight:
-    flight.land()
+def _land(flight: _Flight, clock: ScanClock, postings: PostingsBuilder | None) -> _Flight:
+    flight.land(postings)
     clock.settle()
     return flight
 

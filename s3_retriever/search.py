@@ -52,14 +52,20 @@ class Searcher:
         documents: In order; at least one.
         codes: Of each document.
         bank: The codec of the codes.
+        postings: Their inverted index, one entry for each SAE; None to make it when it is needed.
     """
 
     def __init__(
-        self, documents: Sequence[Document], codes: Sequence[TokenCodes], bank: Bank
+        self,
+        documents: Sequence[Document],
+        codes: Sequence[TokenCodes],
+        bank: Bank,
+        postings: Sequence[Postings] | None = None,
     ) -> None:
         self._documents = tuple(documents)
         self._codes = tuple(codes)
         self._bank = bank
+        self._given = postings
         self._subsets: OrderedDict[bytes, Searcher] = OrderedDict()
         self._lock = Lock()
         self._passages = cut_passages(self._documents, self._codes)
@@ -70,9 +76,9 @@ class Searcher:
         return join(self._codes)
 
     @cached_property
-    def _postings(self) -> list[Postings]:
+    def _postings(self) -> Sequence[Postings]:
         """The inverted index of the whole corpus."""
-        return Postings.of(self._bank, self._joined)
+        return self._given or Postings.of(self._bank, self._joined)
 
     @cached_property
     def _first_token(self) -> np.ndarray:

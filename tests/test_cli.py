@@ -199,7 +199,7 @@ def test_index_search_ask(notes: Path, tmp_path: Path, capsys: Any) -> None:
 def test_bench(notes: Path, capsys: Any) -> None:
     report = data(capsys, "bench", str(notes), "--quiet", "--chunk-tokens", "64")
     assert report["tokens"] > 30 and report["tokens_per_second"] > 0 and report["stages"]
-    assert report["postings"] > 0
+    assert set(report["stages"]) == set(STAGES)
 
 
 def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -211,7 +211,7 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> N
     first = capsys.readouterr().out
     assert "reading 2 documents" in first and f"Q  {QUESTION}" in first
     assert "[1] lamp" in first and f"s3-retriever ask {path}" in first
-    assert all(stage in first for stage in STAGES)
+    assert all(stage in first for stage in STAGES if stage != "postings")
     monkeypatch.setattr(demo, "QUESTIONS", ())
     assert main(["demo", "--index", path]) == 0
     second = capsys.readouterr().out

@@ -43,11 +43,35 @@ def index(tiny_backbone: Backbone, bank: Bank) -> EndogenousIndex:
     return build(tiny_backbone, bank)
 
 
-def build(backbone: Backbone, bank: Bank, documents: Any = DOCUMENTS) -> EndogenousIndex:
-    return EndogenousIndex.build(documents, model=backbone, bank=bank, scan=SCAN, progress=False)
+def build(
+    backbone: Backbone, bank: Bank, documents: Any = DOCUMENTS, **more: Any
+) -> EndogenousIndex:
+    return EndogenousIndex.build(
+        documents, model=backbone, bank=bank, scan=SCAN, progress=False, **more
+    )
 
 
 # --- building and changing ------------------------------------------------------------------------
+
+
+def test_postings_are_built_with_the_index_where_they_will_be_read(
+    index: EndogenousIndex, tiny_backbone: Backbone, bank: Bank
+) -> None:
+    inverted = build(tiny_backbone, bank, search={"scoring": "coactivation"})
+    assert inverted.stats.scan.stages["postings"] > 0
+    assert "postings" not in index.stats.scan.stages
+
+    def both_agree() -> None:
+        found = inverted.search(QUESTION).spans
+        assert found == index.search(QUESTION, scoring="coactivation").spans
+
+    both_agree()
+    for one in (inverted, index):
+        one.add(["Seine, Seine, capital."])
+    both_agree()
+    for one in (inverted, index):
+        one.delete("bread")
+    both_agree()
 
 
 def test_documents_are_kept_in_order(index: EndogenousIndex) -> None:

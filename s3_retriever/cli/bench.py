@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
@@ -33,11 +32,11 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from s3_retriever.cli.demo import topics
-    from s3_retriever.coactivation import Postings
+    from s3_retriever.coactivation import PostingsBuilder
     from s3_retriever.config import ScanConfig
     from s3_retriever.report import ScanClock
     from s3_retriever.resolve import resolve_backbone, resolve_bank
-    from s3_retriever.scan import join, scan
+    from s3_retriever.scan import scan
 
     documents = common.read_documents(args.paths) if args.paths else topics()[:_TOPICS]
     config = ScanConfig().replace(
@@ -51,19 +50,19 @@ def run(args: argparse.Namespace) -> int:
     for _ in scan(backbone, bank, documents[:1], config):
         pass
     clock = ScanClock(backbone.device)
-    codes = [part for _, part in scan(backbone, bank, documents, config, progress, clock=clock)]
+    with PostingsBuilder(bank, clock) as postings:
+        for _ in scan(backbone, bank, documents, config, progress, clock=clock, postings=postings):
+            pass
+        postings.done()
     report = clock.report()
-    begun = perf_counter()
-    Postings.of(bank, join(codes))
-    postings = perf_counter() - begun
     if args.json:
-        figures = {**asdict(report), "postings": postings}
-        common.print_json({**figures, "tokens_per_second": report.tokens_per_second})
+        figures = {**asdict(report), "tokens_per_second": report.tokens_per_second}
+        common.print_json(figures)
         return 0
     print(f"{report.tokens:,} tokens in {report.seconds:.2f} s: {report.tokens_per_second:,.0f}/s")
     for stage, seconds in report.stages.items():
         print(f"{stage:10} {seconds:7.2f} s  {seconds / report.seconds:6.1%}")
-    print(f"afterwards, postings for co-activation: {postings:.2f} s")
+    print("tokenise and postings run beside the others, in threads of their own")
     padded = report.read_tokens / max(report.tokens, 1)
     print(f"read {padded:.2f} tokens for each token of text, in {report.batches} batches")
     return 0
