@@ -29,7 +29,8 @@ _NAMED = 5
 class Corpus:
     """An immutable set of documents with their codes.
 
-    A change makes a new corpus, so a search that is under way keeps the one it began with.
+    A change makes a new corpus, so a search that is under way keeps the one it began with. Codes
+    are laid end to end for the first search, and held once: `codes` are views from then on.
 
     Attributes:
         documents: By id, in the order in which they were added.
@@ -45,7 +46,7 @@ class Corpus:
     ) -> None:
         pairs = tuple(entries)
         self.documents = MappingProxyType({document.id: document for document, _ in pairs})
-        self.codes = MappingProxyType({document.id: codes for document, codes in pairs})
+        self.codes = _by_id(self.documents.values(), [codes for _, codes in pairs])
         self.postings = postings
         self._bank = bank
         self._searcher: Searcher | None = None
@@ -81,6 +82,7 @@ class Corpus:
             if self._searcher is None:
                 documents, codes = tuple(self.documents.values()), tuple(self.codes.values())
                 self._searcher = Searcher(documents, codes, self._bank, self.postings)
+                self.codes = _by_id(documents, self._searcher.codes)
             return self._searcher
 
     def keep(self, filter: Filter | None) -> np.ndarray | None:
@@ -89,6 +91,11 @@ class Corpus:
             return None
         passed = (matches(filter, document.metadata) for document in self.documents.values())
         return np.fromiter(passed, dtype=bool, count=len(self.documents))
+
+
+def _by_id(documents: Iterable[Document], codes: Iterable[TokenCodes]) -> Mapping[str, TokenCodes]:
+    both = zip(documents, codes, strict=True)
+    return MappingProxyType({document.id: own for document, own in both})
 
 
 def as_documents(items: Iterable[Document | str], taken: Collection[str] = ()) -> list[Document]:

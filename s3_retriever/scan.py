@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -77,6 +77,17 @@ def join(parts: Sequence[TokenCodes]) -> Codes:
         for name in ("latents", "values", "residual")
     )
     return Codes(latents, values, residual, torch.tensor(True))
+
+
+def split(whole: Codes, parts: Sequence[TokenCodes]) -> tuple[TokenCodes, ...]:
+    """The codes of the documents that were joined, as views of the whole."""
+    arrays = (whole.latents, whole.values, whole.residual)
+    cuts = np.cumsum([len(codes) for codes in parts])[:-1]
+    views = zip(*(np.split(array.numpy(), cuts) for array in arrays), strict=True)
+    return tuple(
+        replace(codes, latents=latents, values=values, residual=residual)
+        for codes, (latents, values, residual) in zip(parts, views, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from s3_retriever.documents import Span
 from s3_retriever.fusion import fuse
 from s3_retriever.lexical import Lexicon
 from s3_retriever.passages import cut_passages
-from s3_retriever.scan import join
+from s3_retriever.scan import join, split
 from s3_retriever.scoring import NOTHING, attention
 from s3_retriever.sentences import trim
 from s3_retriever.spans import pick
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from s3_retriever.codec import Bank, Codes
+    from s3_retriever.codec import Bank
     from s3_retriever.config import SearchConfig
     from s3_retriever.documents import Document
     from s3_retriever.hop import Lead
@@ -53,6 +53,10 @@ class Searcher:
         codes: Of each document.
         bank: The codec of the codes.
         postings: Their inverted index, one entry for each SAE; None to make it when it is needed.
+
+    Attributes:
+        codes: As given, in views of one array of each kind: whoever keeps these instead of those
+            given does not hold them twice.
     """
 
     def __init__(
@@ -63,17 +67,13 @@ class Searcher:
         postings: Sequence[Postings] | None = None,
     ) -> None:
         self._documents = tuple(documents)
-        self._codes = tuple(codes)
+        self._joined = join(codes)
+        self.codes = split(self._joined, codes)
         self._bank = bank
         self._given = postings
         self._subsets: OrderedDict[bytes, Searcher] = OrderedDict()
         self._lock = Lock()
-        self._passages = cut_passages(self._documents, self._codes)
-
-    @cached_property
-    def _joined(self) -> Codes:
-        """The codes of the whole corpus."""
-        return join(self._codes)
+        self._passages = cut_passages(self._documents, self.codes)
 
     @cached_property
     def _postings(self) -> Sequence[Postings]:
@@ -83,7 +83,7 @@ class Searcher:
     @cached_property
     def _first_token(self) -> np.ndarray:
         """``int64[D]``: where each document's tokens begin in the concatenated corpus."""
-        return np.concatenate([[0], np.cumsum([len(codes) for codes in self._codes])[:-1]])
+        return np.concatenate([[0], np.cumsum([len(codes) for codes in self.codes])[:-1]])
 
     @cached_property
     def _lexicon(self) -> Lexicon:
@@ -152,9 +152,7 @@ class Searcher:
             with self._lock:  # what is made on first use is made once
                 postings = self._postings
             return coactivation(queries, self._bank, postings, self._passages, skips)
-        with self._lock:
-            codes = self._joined
-        return attention(queries, self._bank, codes, self._passages, skips)
+        return attention(queries, self._bank, self._joined, self._passages, skips)
 
     def _lexicon_once(self) -> Lexicon:
         with self._lock:
@@ -245,7 +243,7 @@ class Searcher:
 
     def _shortened(self, span: Span, tokens: int) -> Span | None:
         number = self._number[span.document_id]
-        codes = self._codes[number]
+        codes = self.codes[number]
         first = int(np.searchsorted(codes.ends, span.start, side="right"))
         if tokens <= 0 or first >= len(codes):
             return None
@@ -262,7 +260,7 @@ class Searcher:
         """Lead and tail of the documents that the spans come from (the paper's M_bias)."""
         for id in dict.fromkeys(span.document_id for span in spans):
             number = self._number[id]
-            codes = self._codes[number]
+            codes = self.codes[number]
             length = len(self._documents[number].text)
             size = min(tokens, len(codes))
             if not size:
@@ -285,7 +283,7 @@ class Searcher:
             if key not in self._subsets:
                 numbers = np.flatnonzero(keep)
                 documents = [self._documents[n] for n in numbers]
-                codes = [self._codes[n] for n in numbers]
+                codes = [self.codes[n] for n in numbers]
                 self._subsets[key] = Searcher(documents, codes, self._bank)
                 if len(self._subsets) > _SUBSETS_KEPT:
                     self._subsets.popitem(last=False)

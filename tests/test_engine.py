@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -81,6 +84,17 @@ def test_documents_are_kept_in_order(index: EndogenousIndex) -> None:
     assert repr(index) == "<EndogenousIndex of 4 documents read by tiny>"
     with pytest.raises(TypeError):
         index.documents["new"] = DOCUMENTS[0]  # type: ignore[index]
+
+
+def test_codes_are_held_once(index: EndogenousIndex) -> None:
+    before = {id: codes.latents.copy() for id, codes in index._corpus.codes.items()}
+    alone = [weakref.ref(codes.latents) for codes in index._corpus.codes.values()]
+    index.search(QUESTION)
+    gc.collect()
+    assert not any(array() is not None for array in alone)
+    codes = index._corpus.codes
+    assert all(np.array_equal(codes[id].latents, latents) for id, latents in before.items())
+    assert len({id(own.latents.base) for own in codes.values()}) == 1
 
 
 def test_texts_get_numbers_that_are_free(tiny_backbone: Backbone, bank: Bank) -> None:
