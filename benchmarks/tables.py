@@ -3,7 +3,7 @@
     python benchmarks/tables.py
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is that of a file
-``quality-NAME.json`` made by quality.py.
+``quality-NAME.json`` made by quality.py or cross_validation.py.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ def quality(part: str, *, costs: bool = False) -> str:
 
     Args:
         part: Of quality.py.
-        costs: Add bytes a token and milliseconds of a search.
+        costs: Add bytes a token and milliseconds of a search, where they were measured.
     """
     made = json.loads((RESULTS / f"quality-{part}.json").read_text(encoding="utf-8"))
     metric, names = made["metric"], [labelled["name"] for labelled in made["sets"]]
     compared = any(row["difference"] for row in made["rows"])
+    costs = costs and all("cost" in row for row in made["rows"])
     heads = ["ranker", *(SHORT.get(name, name) for name in names), "mean"]
     heads += ["to the best baseline"] if compared else []
     heads += ["bytes/token", "search"] if costs else []

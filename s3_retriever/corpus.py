@@ -19,8 +19,8 @@ from s3_retriever.search import Searcher
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from s3_retriever.coactivation import Postings
     from s3_retriever.codec import Bank
+    from s3_retriever.postings import Postings
     from s3_retriever.scan import TokenCodes
 
 _NAMED = 5

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from s3_retriever.answer import STOP, Prompt, build_prompt
-from s3_retriever.coactivation import PostingsBuilder
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.corpus import Corpus, as_documents
 from s3_retriever.documents import Answer
@@ -17,6 +16,7 @@ from s3_retriever.errors import InputError
 from s3_retriever.generate import TextGenerator
 from s3_retriever.hop import read_leads
 from s3_retriever.persist import State, load_state, save_state
+from s3_retriever.postings import PostingsBuilder
 from s3_retriever.question import read_questions
 from s3_retriever.report import ScanClock, ScanReport
 from s3_retriever.resolve import check_model, resolve_backbone, resolve_bank
@@ -139,7 +139,7 @@ class EndogenousIndex:
     def _inverting(self, clock: ScanClock) -> AbstractContextManager[PostingsBuilder | None]:
         """Postings of all that is scanned, where they are what a search will read."""
         if self.config.scoring == "coactivation" and not self._corpus.documents:
-            return PostingsBuilder(self.bank, clock)
+            return closing(PostingsBuilder(self.bank, clock))
         return nullcontext()
 
     def delete(self, ids: Iterable[str] | str) -> None:

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from s3_retriever.backbone import Backbone
-    from s3_retriever.coactivation import PostingsBuilder
     from s3_retriever.codec import Bank
     from s3_retriever.documents import Document
+    from s3_retriever.postings import PostingsBuilder
 
 ARRAYS = ("latents", "values", "residual", "starts", "ends")
 """Names of the arrays of a document's codes."""

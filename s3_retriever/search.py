@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from s3_retriever.coactivation import Postings, coactivation
+from s3_retriever.coactivation import coactivation
 from s3_retriever.documents import Span
 from s3_retriever.fusion import fuse
 from s3_retriever.lexical import Lexicon
 from s3_retriever.passages import cut_passages
+from s3_retriever.postings import Postings
 from s3_retriever.scan import join, split
 from s3_retriever.scoring import NOTHING, attention
 from s3_retriever.sentences import trim

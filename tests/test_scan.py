@@ -6,6 +6,7 @@ import copy
 import gc
 import threading
 from collections import deque
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,14 @@ import pytest
 import torch
 
 from random_bank import make_bank
-from s3_retriever import chunks, coactivation
+from s3_retriever import chunks, postings
 from s3_retriever.backbone import Backbone
 from s3_retriever.chunks import Source, cut, fit_layout, layout_of, take_batch
-from s3_retriever.coactivation import Postings, PostingsBuilder
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
 from s3_retriever.memory import fitting_tokens, parse_memory
+from s3_retriever.postings import Postings, PostingsBuilder
 from s3_retriever.report import ScanClock, ScanReport
 from s3_retriever.scan import TokenCodes, join, scan
 
@@ -470,15 +471,15 @@ def test_postings_of_a_scan_are_those_of_its_codes(
     mixed: list[Document],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(coactivation, "RUN_TOKENS", run)
+    monkeypatch.setattr(postings, "RUN_TOKENS", run)
     clock = ScanClock(tiny_backbone.device)
-    with PostingsBuilder(bank, clock) as builder:
+    with closing(PostingsBuilder(bank, clock)) as builder:
         entries = scan(tiny_backbone, bank, mixed, SMALL, clock=clock, postings=builder)
         codes = [codes for _, codes in entries]
         built = builder.done()
     assert clock.report().stages["postings"] > 0
     length, weights = sum(map(len, codes)), np.random.default_rng(0).random(bank.saes[0].n_latents)
-    monkeypatch.setattr(coactivation, "RUN_TOKENS", 1 << 14)
+    monkeypatch.setattr(postings, "RUN_TOKENS", 1 << 14)
     expected = Postings.of(bank, join(codes))
     assert len(built) == len(expected) == len(bank.saes)
     for one, other in zip(built, expected, strict=True):
@@ -490,17 +491,17 @@ def test_postings_of_a_scan_are_those_of_its_codes(
 def test_postings_are_built_in_a_thread_of_their_own(
     tiny_backbone: Backbone, bank: Bank, mixed: list[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coactivation, "RUN_TOKENS", 20)
+    monkeypatch.setattr(postings, "RUN_TOKENS", 20)
     names = set()
-    invert = coactivation._invert
+    invert = postings._invert
 
     def spy(*args: Any) -> Any:
         names.add(threading.current_thread().name)
         return invert(*args)
 
-    monkeypatch.setattr(coactivation, "_invert", spy)
+    monkeypatch.setattr(postings, "_invert", spy)
     clock = ScanClock(tiny_backbone.device)
-    with PostingsBuilder(bank, clock) as builder:
+    with closing(PostingsBuilder(bank, clock)) as builder:
         stream = scan(tiny_backbone, bank, mixed, SMALL, clock=clock, postings=builder)
         next(stream)
         stream.close()
@@ -509,7 +510,7 @@ def test_postings_are_built_in_a_thread_of_their_own(
 
 
 def test_postings_of_nothing(tiny_backbone: Backbone, bank: Bank) -> None:
-    with PostingsBuilder(bank, ScanClock(tiny_backbone.device)) as builder:
+    with closing(PostingsBuilder(bank, ScanClock(tiny_backbone.device))) as builder:
         built = builder.done()
     weights = np.ones(bank.saes[0].n_latents)
     assert [posts.sums(weights, 3).tolist() for posts in built] == [[0, 0, 0]] * len(bank.saes)

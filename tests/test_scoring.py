@@ -14,10 +14,11 @@ from torch import Tensor
 from passage_samples import some_passages
 from random_bank import HEADS, K, make_bank
 from s3_retriever import scoring
-from s3_retriever.coactivation import Postings, coactivation
+from s3_retriever.coactivation import coactivation
 from s3_retriever.codec import Bank, Codes, fit_residual
 from s3_retriever.fusion import BM25_WEIGHT, HOP_WEIGHT, fuse
 from s3_retriever.lexical import Lexicon, words
+from s3_retriever.postings import Postings
 from s3_retriever.scoring import NOTHING, POWER, REACH, attention, blocks, standardise
 
 if TYPE_CHECKING:

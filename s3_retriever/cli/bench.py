@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
@@ -32,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from s3_retriever.cli.demo import topics
-    from s3_retriever.coactivation import PostingsBuilder
     from s3_retriever.config import ScanConfig
+    from s3_retriever.postings import PostingsBuilder
     from s3_retriever.report import ScanClock
     from s3_retriever.resolve import resolve_backbone, resolve_bank
     from s3_retriever.scan import scan
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     for _ in scan(backbone, bank, documents[:1], config):
         pass
     clock = ScanClock(backbone.device)
-    with PostingsBuilder(bank, clock) as postings:
+    with closing(PostingsBuilder(bank, clock)) as postings:
         for _ in scan(backbone, bank, documents, config, progress, clock=clock, postings=postings):
             pass
         postings.done()
