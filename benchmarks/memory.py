@@ -5,7 +5,8 @@
 What is reported is the peak above the weights: on CUDA `torch.cuda.max_memory_allocated`; on the
 CPU resident memory (Linux: `VmHWM`, reset before the run), every length in a process of its own.
 There a library of torch keeps code for each size of batch that it has met. The sizes are few,
-whatever the length, and one batch of each is read before the run; what they leave is told apart.
+whatever the length; one batch of each is read first, and what they leave behind is part of the peak
+and told apart as well.
 
 The codes of a document are counted and let go: an index keeps them on the host, at the bytes a
 token that are printed. While a document is read its codes are held, so a text that is one document
@@ -86,15 +87,15 @@ def run_scan(backbone: Backbone, bank: Bank, tokens: int, *, single: bool) -> di
         documents = documents_of(backbone, tokens)
     loaded = Peak()
     sizes = read_each_size(backbone, bank, documents)
-    library = loaded.held()
+    left = loaded.held()
     peak, clock, codes = Peak(), ScanClock(backbone.device), 0
     for _, part in scan(backbone, bank, documents, clock=clock):
         codes += part.nbytes
     report = clock.report()
     return {
-        "peak": peak.bytes() - (codes if single and not CUDA else 0),
+        "peak": left + peak.bytes() - (codes if single and not CUDA else 0),
+        "left": left,
         "sizes": sizes,
-        "library": library,
         "codes": codes,
         "read": report.tokens,
         "seconds": report.seconds,
@@ -147,8 +148,11 @@ def run_one(args: argparse.Namespace) -> dict[str, Any]:
 
 def _run(backbone: Backbone, bank: Bank, way: str, tokens: int) -> dict[str, Any]:
     if way == "prefill":
+        loaded = Peak()
         run_prefill(backbone, min(512, tokens))
-        return run_prefill(backbone, tokens)
+        left = loaded.held()
+        found = run_prefill(backbone, tokens)
+        return {**found, "peak": left + found["peak"], "left": left}
     return run_scan(backbone, bank, tokens, single=way == "scan-one-document")
 
 
@@ -184,8 +188,8 @@ def table(rows: list[dict[str, Any]], way: str) -> None:
     for row in rows:
         aside = "computed" if row.get("computed") else ""
         if "codes" in row:
-            aside = f"{row['codes'] / row['tokens']:.0f} B/token of codes; {row['sizes']} sizes of "
-            aside += f"batches leave {row['library'] / _MIB:.0f} MiB behind"
+            aside = f"{row['left'] / _MIB:.0f} MiB left by {row['sizes']} sizes of batches; "
+            aside += f"{row['codes'] / row['tokens']:.0f} B/token of codes"
         print(
             f"{way:<18} {row['tokens']:>9,} tokens  {row['peak'] / _MIB:>9,.0f} MiB  "
             f"{row['seconds'] / row['tokens'] * 1e6:>8,.1f} µs/token  {aside}"
