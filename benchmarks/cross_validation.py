@@ -18,10 +18,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from common import RESULTS
 from quality import ALL, Patched, reference, write
 
 from s3_retriever import fusion, lexical, scoring, search, spans
+from s3_retriever.codec import QueryWeights
 from s3_retriever.evaluate import evaluate
 from s3_retriever.evaluate.contenders import contenders
 from s3_retriever.evaluate.export import as_json
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from s3_retriever.evaluate import Contender, Evaluation
     from s3_retriever.evaluate.bench import Bench
     from s3_retriever.evaluate.hits import Hit, Ranker
+    from s3_retriever.evaluate.memo import Memo
     from s3_retriever.hop import Lead
 
 Setting = dict[str, float]
@@ -70,18 +73,31 @@ BASELINES = ("bm25", "embedding", "bm25+embedding")
 class Remembering(Searcher):
     """A `Searcher` that works out no attention twice."""
 
-    _known: dict[Any, Tensor]
+    memo: Memo
 
     def _attended(
         self, queries: Sequence[Tensor], config: SearchConfig, skips: Sequence[slice]
     ) -> Tensor:
-        self.__dict__.setdefault("_known", {})
-        asked = (hash(rows.numpy().tobytes()) for rows in queries)
-        left_out = ((skip.start, skip.stop) for skip in skips)
-        key = (scoring.EXPONENT, scoring.POWER, scoring.REACH, *asked, *left_out)
-        if key not in self._known:
-            self._known[key] = super()._attended(queries, config, skips)
-        return self._known[key]
+        return torch.cat([self._of(*asked) for asked in zip(queries, skips, strict=True)])
+
+    def _of(self, queries: Tensor, skip: slice) -> Tensor:
+        """Attention of one question: its shares do not depend on the constants, their sums do."""
+        counts, calibration, passages = [len(queries)], self._bank.calibration, self._passages
+        asked = hash(queries.numpy().tobytes()), skip.start, skip.stop
+
+        def shares() -> Tensor:
+            weights = QueryWeights(self._bank, queries)
+
+            def logits(tokens: slice) -> Tensor:
+                return weights.logits(self._joined.rows(tokens))
+
+            return scoring.shares_of(logits, counts, calibration, passages, [skip])
+
+        def sums() -> Tensor:
+            return scoring.summed(self.memo.get(asked, shares), counts, calibration, passages)
+
+        constants = scoring.EXPONENT, scoring.POWER, scoring.REACH
+        return self.memo.get((*asked, *constants), sums)
 
 
 class Ours:
@@ -92,6 +108,7 @@ class Ours:
         self._searcher = bench.memo.get(
             "remembering", lambda: Remembering(bench.documents, bench.codes(), bench.bank)
         )
+        self._searcher.memo = bench.memo
         self.nbytes = sum(part.nbytes for part in bench.codes())
 
     def rank(self, question: str) -> list[Hit]:

@@ -79,12 +79,7 @@ def interact(
     passages: Passages,
     skips: Sequence[slice],
 ) -> Tensor:
-    """Late interaction: ``f32[Q, A]``.
-
-    Each question token spends one unit of attention, a softmax over the whole text; a sentence
-    keeps its greatest share, and neighbours share theirs. Square roots of the shares are summed
-    over question tokens, so that one token which is sure of its place does not outvote all others;
-    sums are standardised and averaged with the weights of the heads.
+    """Late interaction: `shares_of` what is left in, combined by `summed`.
 
     Args:
         logits: Gives ``f32[t, H · n]`` for a slice of t text tokens, all questions' tokens of a
@@ -93,9 +88,27 @@ def interact(
         calibration: Holds the weights of the H heads.
         passages: The A sentences of the text.
         skips: For each question, sentences that get no attention.
+
+    Returns:
+        ``f32[Q, A]``.
     """
-    weights = calibration.head_weights / calibration.head_weights.sum()
-    columns = np.cumsum([0, *counts])
+    shares = shares_of(logits, counts, calibration, passages, skips)
+    return summed(shares, counts, calibration, passages)
+
+
+def shares_of(
+    logits: Callable[[slice], Tensor],
+    counts: Sequence[int],
+    calibration: Calibration,
+    passages: Passages,
+    skips: Sequence[slice],
+) -> Tensor:
+    """What each sentence gets of the attention of each question token: ``f32[A, H · n]``.
+
+    Each question token spends one unit of attention, a softmax over the whole text; a sentence
+    keeps its greatest share. Arguments are those of `interact`.
+    """
+    heads, columns = len(calibration.heads), np.cumsum([0, *counts])
     left_out = [  # tokens, and the columns of their question
         (passages.bounds[skip.start], passages.bounds[skip.stop], slice(first, last))
         for skip, (first, last) in zip(skips, pairwise(columns), strict=True)
@@ -105,10 +118,22 @@ def interact(
         block = logits(tokens)
         for first, last, asked in left_out:
             inside = slice(max(first - tokens.start, 0), max(last - tokens.start, 0))
-            block.view(len(block), len(weights), -1)[inside, :, asked] = -torch.inf
+            block.view(len(block), heads, -1)[inside, :, asked] = -torch.inf
         return block
 
-    shares = softmax_peaks(attended, len(weights) * sum(counts), passages)
+    return softmax_peaks(attended, heads * sum(counts), passages)
+
+
+def summed(
+    shares: Tensor, counts: Sequence[int], calibration: Calibration, passages: Passages
+) -> Tensor:
+    """Scores of sentences from their shares of attention: ``f32[Q, A]``.
+
+    Neighbours share theirs. Square roots of the shares are summed over question tokens, so that one
+    token which is sure of its place does not outvote all others; sums are standardised and averaged
+    with the weights of the heads.
+    """
+    weights = calibration.head_weights / calibration.head_weights.sum()
     roots = (
         passages.smooth(shares, REACH, POWER).pow_(EXPONENT).view(len(passages), len(weights), -1)
     )
