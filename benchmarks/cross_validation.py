@@ -163,7 +163,7 @@ def drawn(attentions: int, fusions: int, seed: int) -> Iterator[Setting]:
 
 def told(setting: Setting) -> str:
     """A setting in words."""
-    return ", ".join(f"{name} {value:.2g}" for name, value in setting.items())
+    return ", ".join(f"{name} {value:.3g}" for name, value in setting.items())
 
 
 def rows_of(way: str, settings: Sequence[Setting]) -> list[Contender]:
@@ -253,4 +253,7 @@ if __name__ == "__main__":
     parser.add_argument("--limit", type=int, help="questions of each set")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "quality-held-out.json")
-    main(parser.parse_args())
+    given = parser.parse_args()
+    if len(given.sets) < 2:
+        parser.error("give at least two sets: constants for one are chosen on the others")
+    main(given)
