@@ -16,6 +16,7 @@ import sys
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -227,19 +228,26 @@ def main(args: argparse.Namespace) -> None:
         rows += [by_name[name], row]
     rows += [by_name[name] for name in BASELINES]
     names = ["python", "benchmarks/cross_validation.py", *(Path(f).name for f in args.sets)]
-    made = as_json(found, [*names, *(item for item in sys.argv[1:] if item not in args.sets)])
+    options = ["--attentions", "--fusions", "--limit", "--seed"]
+    given = [f"{name}={getattr(args, name[2:])}" for name in options if getattr(args, name[2:])]
+    made = as_json(found, [*names, *given])
     del made["variants"]
     for labelled in made["sets"]:
         labelled["questions"] = len(labelled["questions"])
     made["rows"] = [shown(found, row) for row in rows]
     made["chosen"] = chosen
+    tried = {row.name: row for row in found.rows if ": " in row.name}
     made["tried"] = {
-        row.name: [round(mean, 4) for mean in row.means(found.metric)]
-        for row in found.rows
-        if ": " in row.name
+        name: [round(mean, 4) for mean in row.means(found.metric)] for name, row in tried.items()
     }
     for row in made["rows"]:
         print(f"{row['title']:<50} {100 * row['means'][found.metric]:.1f}", row["difference"] or "")
+    for way in WAYS:
+        means = [
+            row.mean(found.metric) for name, row in tried.items() if name.startswith(way + ":")
+        ]
+        low, middle, high = (100 * figure(means) for figure in (min, median, max))
+        print(f"{way}: {low:.1f} to {high:.1f} under all settings, median {middle:.1f}")
     write(made, args.out)
 
 

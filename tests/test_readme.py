@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import tomllib
@@ -102,6 +103,14 @@ def test_tables_are_those_of_the_results() -> None:
     for page, costs in tables.PAGES.items():
         text = page.read_text(encoding="utf-8")
         assert "<!-- table:" in text and tables.filled(text, costs=costs) == text, page
+
+
+def test_the_held_out_figure_is_that_of_the_results() -> None:
+    file = ROOT / "benchmarks/results/quality-held-out.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    means = {row["title"]: row["means"][found["metric"]] for row in found["rows"]}
+    held_out = 100 * means["S3 + BM25, constants chosen on the other sets"]
+    assert f"S3 + BM25 has {held_out:.1f} (`python benchmarks/cross_validation.py" in README
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
