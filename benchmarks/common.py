@@ -8,6 +8,7 @@ import os
 import shlex
 import statistics
 import sys
+from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +20,18 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from s3_retriever.backbone import Backbone, Head, Tap
+from s3_retriever.chunks import cut, layout_of, sources, take_batch
 from s3_retriever.codec import Bank, Calibration, Sae, fit_residual, fit_scale
 from s3_retriever.documents import Document
 from s3_retriever.evaluate.about import about
 from s3_retriever.fitting.banks import builtin_bank
+from s3_retriever.report import ScanClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from s3_retriever.chunks import Batch
+    from s3_retriever.config import ScanConfig
 
 RESULTS = Path(__file__).parent / "results"
 CUDA = torch.cuda.is_available()
@@ -129,6 +135,23 @@ def random_bank(backbone: Backbone, taps: Sequence[Tap], latents: int, k: int, s
         model_name="random weights",
         residual=fit_residual(x - sae.decode(found, values)),
     )
+
+
+def batches(
+    backbone: Backbone, documents: Sequence[Document], config: ScanConfig
+) -> Iterator[Batch]:
+    """The batches that a scan of some documents reads, in order."""
+    layout, clock, size = (
+        layout_of(backbone, config),
+        ScanClock(backbone.device),
+        config.batch_tokens,
+    )
+    for window in sources(backbone.text, documents, batch_tokens=size, clock=clock):
+        pieces = [piece for source in window for piece in cut(source, layout)]
+        pieces.sort(key=lambda piece: piece.context - piece.stop)
+        waiting = deque(pieces)
+        while waiting:
+            yield take_batch(waiting, layout, size)
 
 
 def documents_of(backbone: Backbone, tokens: int) -> list[Document]:

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from common import RESULTS
-from quality import ALL, Patched, reference, write
+from quality import ALL, Patched, in_short, reference, write
 
 from s3_retriever import fusion, lexical, scoring, search, spans
 from s3_retriever.codec import QueryWeights
 from s3_retriever.evaluate import evaluate
 from s3_retriever.evaluate.contenders import contenders
-from s3_retriever.evaluate.export import as_json
 from s3_retriever.evaluate.rankers import as_hits
 from s3_retriever.evaluate.results import Row
 from s3_retriever.fitting import load_set
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from s3_retriever.evaluate import Contender, Evaluation
     from s3_retriever.evaluate.bench import Bench
     from s3_retriever.evaluate.hits import Hit, Ranker
-    from s3_retriever.evaluate.memo import Memo
     from s3_retriever.hop import Lead
 
 Setting = dict[str, float]
@@ -74,7 +72,9 @@ BASELINES = ("bm25", "embedding", "bm25+embedding")
 class Remembering(Searcher):
     """A `Searcher` that works out no attention twice."""
 
-    memo: Memo
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.documents, bench.codes(), bench.bank)
+        self._memo = bench.memo
 
     def _attended(
         self, queries: Sequence[Tensor], config: SearchConfig, skips: Sequence[slice]
@@ -87,18 +87,20 @@ class Remembering(Searcher):
         asked = hash(queries.numpy().tobytes()), skip.start, skip.stop
 
         def shares() -> Tensor:
-            weights = QueryWeights(self._bank, queries)
-
-            def logits(tokens: slice) -> Tensor:
-                return weights.logits(self._joined.rows(tokens))
-
-            return scoring.shares_of(logits, counts, calibration, passages, [skip])
+            weights, codes = QueryWeights(self._bank, queries), self._joined
+            return scoring.shares_of(
+                lambda tokens: weights.logits(codes.rows(tokens)),
+                counts,
+                calibration,
+                passages,
+                [skip],
+            )
 
         def sums() -> Tensor:
-            return scoring.summed(self.memo.get(asked, shares), counts, calibration, passages)
+            return scoring.summed(self._memo.get(asked, shares), counts, calibration, passages)
 
         constants = scoring.EXPONENT, scoring.POWER, scoring.REACH
-        return self.memo.get((*asked, *constants), sums)
+        return self._memo.get((*asked, *constants), sums)
 
 
 class Ours:
@@ -106,10 +108,7 @@ class Ours:
 
     def __init__(self, bench: Bench, config: SearchConfig) -> None:
         self._bench, self._config = bench, config
-        self._searcher = bench.memo.get(
-            "remembering", lambda: Remembering(bench.documents, bench.codes(), bench.bank)
-        )
-        self._searcher.memo = bench.memo
+        self._searcher = bench.memo.get("remembering", lambda: Remembering(bench))
         self.nbytes = sum(part.nbytes for part in bench.codes())
 
     def rank(self, question: str) -> list[Hit]:
@@ -119,12 +118,12 @@ class Ours:
             ("read", question),
             lambda: read_questions(bench.backbone, bench.bank, asked, bench.scan),
         )
-        follow = partial(self._follow, question)
+
+        def follow(texts: Sequence[str]) -> list[Lead]:
+            return [self._lead(question, text) for text in texts]
+
         found = self._searcher.search(question, reading.queries, None, self._config, follow)
         return as_hits(found)
-
-    def _follow(self, question: str, texts: Sequence[str]) -> list[Lead]:
-        return [self._lead(question, text) for text in texts]
 
     def _lead(self, question: str, text: str) -> Lead:
         bench = self._bench
@@ -230,10 +229,7 @@ def main(args: argparse.Namespace) -> None:
     names = ["python", "benchmarks/cross_validation.py", *(Path(f).name for f in args.sets)]
     options = ["--attentions", "--fusions", "--limit", "--seed"]
     given = [f"{name}={getattr(args, name[2:])}" for name in options if getattr(args, name[2:])]
-    made = as_json(found, [*names, *given])
-    del made["variants"]
-    for labelled in made["sets"]:
-        labelled["questions"] = len(labelled["questions"])
+    made = in_short(found, [*names, *given])
     made["rows"] = [shown(found, row) for row in rows]
     made["chosen"] = chosen
     tried = {row.name: row for row in found.rows if ": " in row.name}

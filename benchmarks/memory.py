@@ -23,27 +23,24 @@ import argparse
 import json
 import subprocess
 import sys
-from collections import deque
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from common import CUDA, arguments, default_model, documents_of, load, synchronize, text_of
+from common import CUDA, arguments, batches, default_model, documents_of, load, synchronize, text_of
 from common import write as write_results
 
-from s3_retriever.chunks import cut, layout_of, sources, take_batch
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.report import ScanClock
 from s3_retriever.scan import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from s3_retriever.backbone import Backbone
-    from s3_retriever.chunks import Batch
     from s3_retriever.codec import Bank
 
 _MIB = 2**20
@@ -105,7 +102,7 @@ def run_scan(backbone: Backbone, bank: Bank, tokens: int, *, single: bool) -> di
 def read_each_size(backbone: Backbone, bank: Bank, documents: Sequence[Document]) -> int:
     """Read the first batch of each size that a scan of some documents has; returns their number."""
     seen: set[tuple[int, ...]] = set()
-    for batch in batches(backbone, documents):
+    for batch in batches(backbone, documents, ScanConfig()):
         if batch.input_ids.shape not in seen:
             seen.add(batch.input_ids.shape)
             ids = torch.from_numpy(batch.input_ids).to(backbone.device)
@@ -113,18 +110,6 @@ def read_each_size(backbone: Backbone, bank: Bank, documents: Sequence[Document]
                 keys = reader.keys(ids).flatten(0, 1)
                 bank.encode(keys[torch.from_numpy(batch.keep).to(backbone.device)])
     return len(seen)
-
-
-def batches(backbone: Backbone, documents: Sequence[Document]) -> Iterator[Batch]:
-    """The batches of a scan."""
-    config = ScanConfig()
-    layout, clock = layout_of(backbone, config), ScanClock(backbone.device)
-    size = config.batch_tokens
-    for window in sources(backbone.text, documents, batch_tokens=size, clock=clock):
-        pieces = [piece for source in window for piece in cut(source, layout)]
-        longest_first = deque(sorted(pieces, key=lambda piece: piece.context - piece.stop))
-        while longest_first:
-            yield take_batch(longest_first, layout, size)
 
 
 def run_prefill(backbone: Backbone, tokens: int) -> dict[str, Any]:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Calibration
+    from s3_retriever.evaluate import Evaluation
     from s3_retriever.evaluate.hits import Hit, Ranker
 
 MAIN = (
@@ -298,16 +299,22 @@ def main(args: argparse.Namespace) -> None:
     print(tables(found))
     names = ["python", "benchmarks/quality.py", *(Path(folder).name for folder in args.sets)]
     options = [item for item in sys.argv[1:] if item not in args.sets]
-    made: dict[str, Any] = as_json(found, [*names, *options])
+    made = in_short(found, [*names, *options])
+    name = f"quality-{args.part}" + (f"-{args.name}" if args.name else "")
+    write(made, RESULTS / f"{name}.json")
+    if args.part == "bytes":
+        plot(made, PLOT)
+
+
+def in_short(found: Evaluation, command: Sequence[str]) -> dict[str, Any]:
+    """An evaluation as plain data without what belongs to single questions, which are counted."""
+    made = as_json(found, command)
     del made["variants"]
     for row in made["rows"]:
         del row["hits"]
     for labelled in made["sets"]:
         labelled["questions"] = len(labelled["questions"])
-    name = f"quality-{args.part}" + (f"-{args.name}" if args.name else "")
-    write(made, RESULTS / f"{name}.json")
-    if args.part == "bytes":
-        plot(made, PLOT)
+    return made
 
 
 def write(made: dict[str, Any], path: Path) -> None:

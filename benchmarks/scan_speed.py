@@ -16,15 +16,23 @@ time tells what the wall clock would on an idle machine.
 from __future__ import annotations
 
 import statistics
-from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from common import CUDA, arguments, default_model, documents_of, interleaved, line, load, spread
+from common import (
+    CUDA,
+    arguments,
+    batches,
+    default_model,
+    documents_of,
+    interleaved,
+    line,
+    load,
+    spread,
+)
 from common import write as write_results
 
-from s3_retriever.chunks import cut, layout_of, sources, take_batch
 from s3_retriever.config import ScanConfig
 from s3_retriever.report import ScanClock
 from s3_retriever.scan import scan
@@ -40,27 +48,6 @@ if TYPE_CHECKING:
 
 class _Stop(Exception):
     """Ends a forward pass where the scan ends it."""
-
-
-def batches(
-    backbone: Backbone, bank: Bank, documents: Sequence[Document], config: ScanConfig
-) -> list[torch.Tensor]:
-    """The rows that a scan of these documents reads, ``int64[rows, width]`` on the device."""
-    layout, rows = layout_of(backbone, config), []
-    windows = sources(
-        backbone.text,
-        documents,
-        batch_tokens=config.batch_tokens,
-        clock=ScanClock(backbone.device),
-    )
-    for window in windows:
-        pieces = [piece for source in window for piece in cut(source, layout)]
-        pieces.sort(key=lambda piece: piece.context - piece.stop)
-        waiting = deque(pieces)
-        while waiting:
-            ids = take_batch(waiting, layout, config.batch_tokens).input_ids
-            rows.append(torch.from_numpy(ids).to(backbone.device))
-    return rows
 
 
 def stop_at(decoder: Any, depth: int) -> Any:
@@ -110,7 +97,8 @@ def measure(
     """Scan and bare passes, interleaved."""
     decoder = backbone.model.get_decoder()
     depth = max(tap.layer for tap in bank.calibration.taps)
-    rows = batches(backbone, bank, documents, config)
+    found = batches(backbone, documents, config)
+    rows = [torch.from_numpy(batch.input_ids).to(backbone.device) for batch in found]
     reports = []
 
     def stopped() -> None:

@@ -131,8 +131,7 @@ def cut(source: Source, layout: Layout) -> Iterator[Piece]:
 
 def numbers(pieces: Sequence[Piece]) -> np.ndarray:
     """Numbers of the tokens of some pieces among all that are scanned, ``int32[tokens]``."""
-    firsts = [(piece.source.first, piece) for piece in pieces]
-    ranges = [np.arange(first + p.start, first + p.stop, dtype=np.int32) for first, p in firsts]
+    ranges = [p.source.first + np.arange(p.start, p.stop, dtype=np.int32) for p in pieces]
     return np.concatenate(ranges)
 
 

@@ -139,11 +139,19 @@ def _unpack(
 class _Scanner:
     """Runs batches and shrinks them when the accelerator's memory is short."""
 
-    def __init__(self, backbone: Backbone, bank: Bank, config: ScanConfig, clock: ScanClock):
+    def __init__(
+        self,
+        backbone: Backbone,
+        bank: Bank,
+        config: ScanConfig,
+        clock: ScanClock,
+        postings: PostingsBuilder | None,
+    ) -> None:
         self.backbone = backbone
         self.bank = bank
         self.taps = bank.calibration.taps
         self.clock = clock
+        self.postings = postings
         limit = None if config.max_memory is None else parse_memory(config.max_memory)
         if limit is not None and backbone.device.type == "cuda":
             config = config.replace(batch_tokens=self._probe(limit, layout_of(backbone, config)))
@@ -300,7 +308,7 @@ def scan(
             accelerator's memory.
     """
     clock = clock or ScanClock(backbone.device)
-    scanner = _Scanner(backbone, bank, config or ScanConfig(), clock)
+    scanner = _Scanner(backbone, bank, config or ScanConfig(), clock, postings)
     windows = sources(
         backbone.text,
         documents,
@@ -309,17 +317,14 @@ def scan(
     )
     unfinished: deque[Source] = deque()
     with closing(windows), _Progress(documents, progress, clock) as bar:
-        for flight in _landed(scanner, windows, unfinished, postings):
+        for flight in _landed(scanner, windows, unfinished):
             bar.landed(flight)
             yield from _finished(unfinished, bank)
     yield from _finished(unfinished, bank)
 
 
 def _landed(
-    scanner: _Scanner,
-    windows: Iterator[list[Source]],
-    unfinished: deque[Source],
-    postings: PostingsBuilder | None,
+    scanner: _Scanner, windows: Iterator[list[Source]], unfinished: deque[Source]
 ) -> Iterator[_Flight]:
     """Keep a few batches in flight and yield each when its codes have landed."""
     flights: deque[_Flight] = deque()
@@ -330,14 +335,14 @@ def _landed(
         for flight in scanner.run(deque(pieces)):
             flights.append(flight)
             if len(flights) >= _IN_FLIGHT:
-                yield _land(flights.popleft(), scanner.clock, postings)
+                yield _land(flights.popleft(), scanner)
     while flights:
-        yield _land(flights.popleft(), scanner.clock, postings)
+        yield _land(flights.popleft(), scanner)
 
 
-def _land(flight: _Flight, clock: ScanClock, postings: PostingsBuilder | None) -> _Flight:
-    flight.land(postings)
-    clock.settle()
+def _land(flight: _Flight, scanner: _Scanner) -> _Flight:
+    flight.land(scanner.postings)
+    scanner.clock.settle()
     return flight
 
 

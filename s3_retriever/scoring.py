@@ -51,7 +51,7 @@ def attention(
 
     The logit of question token i at text token t is ``y_i · x̂_t``, with x̂ the key that the codes
     and their residual stand for: feature co-activation, weighted by how strongly the question
-    attends to each feature (`QueryWeights`). See `interact` for what becomes of the logits.
+    attends to each feature (`QueryWeights`). `shares_of` and `summed` make scores of the logits.
 
     Args:
         questions: ``f32[n, H, d]`` of the n tokens of each of Q questions, n > 0.
@@ -69,31 +69,8 @@ def attention(
     def logits(tokens: slice) -> Tensor:
         return weights.logits(codes.rows(tokens))
 
-    return interact(logits, counts, bank.calibration, passages, skips)
-
-
-def interact(
-    logits: Callable[[slice], Tensor],
-    counts: Sequence[int],
-    calibration: Calibration,
-    passages: Passages,
-    skips: Sequence[slice],
-) -> Tensor:
-    """Late interaction: `shares_of` what is left in, combined by `summed`.
-
-    Args:
-        logits: Gives ``f32[t, H · n]`` for a slice of t text tokens, all questions' tokens of a
-            head side by side.
-        counts: Tokens of each of Q questions, n together.
-        calibration: Holds the weights of the H heads.
-        passages: The A sentences of the text.
-        skips: For each question, sentences that get no attention.
-
-    Returns:
-        ``f32[Q, A]``.
-    """
-    shares = shares_of(logits, counts, calibration, passages, skips)
-    return summed(shares, counts, calibration, passages)
+    shares = shares_of(logits, counts, bank.calibration, passages, skips)
+    return summed(shares, counts, bank.calibration, passages)
 
 
 def shares_of(
@@ -106,7 +83,15 @@ def shares_of(
     """What each sentence gets of the attention of each question token: ``f32[A, H · n]``.
 
     Each question token spends one unit of attention, a softmax over the whole text; a sentence
-    keeps its greatest share. Arguments are those of `interact`.
+    keeps its greatest share.
+
+    Args:
+        logits: Gives ``f32[t, H · n]`` for a slice of t text tokens, all questions' tokens of a
+            head side by side.
+        counts: Tokens of each of Q questions, n together.
+        calibration: Of the H heads.
+        passages: The A sentences of the text.
+        skips: For each question, sentences that get no attention.
     """
     heads, columns = len(calibration.heads), np.cumsum([0, *counts])
     left_out = [  # tokens, and the columns of their question
@@ -132,6 +117,12 @@ def summed(
     Neighbours share theirs. Square roots of the shares are summed over question tokens, so that one
     token which is sure of its place does not outvote all others; sums are standardised and averaged
     with the weights of the heads.
+
+    Args:
+        shares: ``f32[A, H · n]``, see `shares_of`.
+        counts: Tokens of each of Q questions, n together.
+        calibration: Holds the weights of the H heads.
+        passages: The A sentences of the text.
     """
     weights = calibration.head_weights / calibration.head_weights.sum()
     roots = (

@@ -200,6 +200,7 @@ def test_bench(notes: Path, capsys: Any) -> None:
     report = data(capsys, "bench", str(notes), "--quiet", "--chunk-tokens", "64")
     assert report["tokens"] > 30 and report["tokens_per_second"] > 0 and report["stages"]
     assert set(report["stages"]) == set(STAGES)
+    assert report["stages"]["postings"] > 0
 
 
 def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -18,7 +18,7 @@ import torch
 from random_bank import make_bank
 from s3_retriever import chunks, postings
 from s3_retriever.backbone import Backbone
-from s3_retriever.chunks import Source, cut, fit_layout, layout_of, take_batch
+from s3_retriever.chunks import Piece, Source, cut, fit_layout, layout_of, take_batch
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
@@ -239,6 +239,19 @@ def test_few_shapes_of_batches_however_varied_the_text() -> None:
             sizes.add(batch.input_ids.size)
     assert len(sizes) < 40
     assert padding < 0.12 * read
+
+
+def test_batches_come_in_43_sizes() -> None:
+    """With the default settings, whatever the lengths and numbers of the rows that are left."""
+    config = ScanConfig()
+    layout, sizes = fit_layout((0,) * 9, config, config.batch_tokens), set()
+    for length in range(1, layout.overlap + layout.chunk + 1):
+        source = Source(None, SimpleNamespace(ids=np.zeros(length, int)))
+        piece = Piece(source, 0, 0, length)
+        for rows in (3, *(1 << power for power in range(12))):
+            batch = take_batch(deque([piece] * rows), layout, config.batch_tokens)
+            sizes.add(batch.input_ids.size)
+    assert len(sizes) == 43
 
 
 # --- memory ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from s3_retriever.codec import Bank
 from s3_retriever.fitting.keys import key_blocks
-from s3_retriever.scoring import interact
+from s3_retriever.scoring import shares_of, summed
 from s3_retriever.search import Searcher
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class DenseSearcher(Searcher):
         together = torch.cat([*queries])
         logits = key_logits(calibration, together, lambda tokens: self._keys[tokens].float())
         counts = [len(rows) for rows in queries]
-        return interact(logits, counts, calibration, self._passages, skips)
+        shares = shares_of(logits, counts, calibration, self._passages, skips)
+        return summed(shares, counts, calibration, self._passages)
 
 
 class PublishedBank(Bank):
@@ -85,7 +86,7 @@ def published(bank: Bank) -> PublishedBank:
 def key_logits(
     calibration: Calibration, queries: Tensor, keys: Callable[[slice], Tensor]
 ) -> Callable[[slice], Tensor]:
-    """Attention logits of a question, for `s3_retriever.scoring.interact`.
+    """Attention logits of a question, for `s3_retriever.scoring.shares_of`.
 
     Args:
         calibration: Of the model.
