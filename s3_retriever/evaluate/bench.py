@@ -13,7 +13,9 @@ from s3_retriever.evaluate.chunks import Chunks, pack
 from s3_retriever.evaluate.dense import read_keys
 from s3_retriever.evaluate.memo import Memo
 from s3_retriever.evaluate.scorers import Lexical, Vectors
+from s3_retriever.hop import read_leads
 from s3_retriever.persist import State
+from s3_retriever.question import read_questions
 from s3_retriever.report import ScanClock, ScanReport
 from s3_retriever.resolve import resolve_bank
 from s3_retriever.scan import TokenCodes
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from s3_retriever.codec import Bank
     from s3_retriever.documents import Document
     from s3_retriever.evaluate.embedders import Embedder
+    from s3_retriever.hop import Lead
 
 
 class Bench:
@@ -98,6 +101,23 @@ class Bench:
                 self.backbone, self.bank.calibration, self.documents, self.scan, self._progress
             ),
         )
+
+    def queries(self, question: str) -> Tensor:
+        """What a question asks with: ``f32[n, H, d]``."""
+
+        def read() -> Tensor:
+            (reading,) = read_questions(self.backbone, self.bank, [question], self.scan)
+            return reading.queries
+
+        return self.memo.get(("queries", question), read)
+
+    def leads(self, question: str, texts: Sequence[str]) -> list[Lead]:
+        """What some spans name beyond a question."""
+
+        def read() -> list[Lead]:
+            return read_leads(self.backbone, self.bank, question, texts, self.scan)
+
+        return self.memo.get(("leads", question, *texts), read)
 
     def chunks(self, size: int) -> Chunks:
         """Sentence-packed chunks of a size in characters."""

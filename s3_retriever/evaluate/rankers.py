@@ -11,8 +11,6 @@ import numpy as np
 from s3_retriever.config import SearchConfig
 from s3_retriever.evaluate.dense import DenseSearcher, four_bits, published
 from s3_retriever.evaluate.hits import DEPTH, Hit
-from s3_retriever.hop import read_leads
-from s3_retriever.question import read_questions
 from s3_retriever.search import Searcher
 
 if TYPE_CHECKING:
@@ -53,10 +51,9 @@ class SearcherRanker:
 
     def rank(self, question: str) -> list[Hit]:
         """The spans of a search that asks for `DEPTH` of them."""
-        bench = self._bench
-        (reading,) = read_questions(bench.backbone, bench.bank, [question], bench.scan)
-        follow = partial(read_leads, bench.backbone, bench.bank, question, config=bench.scan)
-        found = self._searcher.search(question, reading.queries, None, self._config, follow)
+        queries = self._bench.queries(question)
+        follow = partial(self._bench.leads, question)
+        found = self._searcher.search(question, queries, None, self._config, follow)
         return as_hits(found)
 
 

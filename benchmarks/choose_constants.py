@@ -1,0 +1,304 @@
+"""The scoring's constants, chosen on the package's own questions.
+
+    python benchmarks/choose_constants.py
+
+Settings of the constants are drawn at random and measured on the texts that calibration uses, nine
+kinds with 420 questions: each kind as a corpus of its own, and all of them as one. What counts is
+the mean over kinds and corpora of evidence recall at 1000 and at 2000 characters, of S3 + BM25. A
+quadratic surface is fitted to what was measured (Box and Wilson 1951), the settings where it is
+highest are measured too, and the best of all that was measured is chosen. No other question has a
+part in the choice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from itertools import combinations_with_replacement, product
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from common import RESULTS, write
+from tqdm import tqdm
+
+from s3_retriever import fusion, lexical, scoring, search, spans
+from s3_retriever.codec import QueryWeights
+from s3_retriever.config import SearchConfig
+from s3_retriever.evaluate.bench import Bench
+from s3_retriever.evaluate.memo import Memo
+from s3_retriever.evaluate.metrics import evidence_recall
+from s3_retriever.evaluate.rankers import as_hits
+from s3_retriever.fitting import LabelledSet, builtin_sets
+from s3_retriever.hop import read_leads
+from s3_retriever.resolve import resolve_backbone
+from s3_retriever.search import Searcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from s3_retriever.backbone import Backbone
+    from s3_retriever.fitting import LabelledQuestion
+    from s3_retriever.hop import Lead
+
+Setting = dict[str, float]
+"""Values of constants by name."""
+
+RANGES: dict[str, Sequence[float]] = {
+    "exponent": (1 / 3, 1 / 2, 2 / 3, 1),
+    "power": (1.5, 2, 3, 4),
+    "reach": (50, 100, 200, 400),
+    "bm25": (0.15, 0.3, 0.45, 0.6, 0.8, 1),
+    "document": (0, 0.15, 0.3, 0.5),
+    "hop": (0, 0.2, 0.4, 0.6, 0.8),
+    "leads": (2, 3),
+    "doubt": (1, 2, 3, 4),
+    "characters": (0, 120, 240, 360),
+}
+"""The first three make the attention of a sentence, as `s3_retriever.scoring` explains; the others
+say what becomes of it: weights of the parts, the second hop, and the length of a span."""
+
+OF_ATTENTION = ("exponent", "power", "reach")
+BY_RATIO = (*OF_ATTENTION, "doubt")
+"""Constants whose ratios matter, not their differences."""
+
+CONFIG = SearchConfig(k=64)
+BUDGETS = (1000, 2000)
+
+
+class Remembering(Searcher):
+    """A `Searcher` that works out nothing twice which the constants leave as it is."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.documents, bench.codes(), bench.bank)
+        self.memo = Memo()
+
+    def _attended(
+        self, queries: Sequence[Tensor], config: SearchConfig, skips: Sequence[slice]
+    ) -> Tensor:
+        return torch.cat([self._of(*asked) for asked in zip(queries, skips, strict=True)])
+
+    def _of(self, queries: Tensor, skip: slice) -> Tensor:
+        """Attention of one question: its shares do not depend on the constants, their sums do."""
+        counts, calibration, passages = [len(queries)], self._bank.calibration, self._passages
+        asked = hash(queries.numpy().tobytes()), skip.start, skip.stop
+
+        def shares() -> Tensor:
+            weights, codes = QueryWeights(self._bank, queries), self._joined
+            return scoring.shares_of(
+                lambda tokens: weights.logits(codes.rows(tokens)),
+                counts,
+                calibration,
+                passages,
+                [skip],
+            )
+
+        def sums() -> Tensor:
+            return scoring.summed(self.memo.get(asked, shares), counts, calibration, passages)
+
+        constants = scoring.EXPONENT, scoring.POWER, scoring.REACH
+        return self.memo.get((*asked, *constants), sums)
+
+    def _lexicon_once(self) -> Any:
+        return self
+
+    def scores(self, question: str) -> Tensor:
+        """As the lexicon has it."""
+        constants = lexical.POWER, lexical.REACH
+        return self.memo.get((question, *constants), lambda: self._lexicon.scores(question))
+
+
+class Trial:
+    """One corpus, asked under many constants."""
+
+    def __init__(self, labelled: LabelledSet, backbone: Backbone) -> None:
+        self._bench = Bench(labelled.documents, backbone)
+        self._searcher = Remembering(self._bench)
+
+    def recall(self, asked: LabelledQuestion, settings: Sequence[Setting]) -> list[float]:
+        """Under each setting, the mean over `BUDGETS`."""
+        bench, searcher = self._bench, self._searcher
+        searcher.memo = memo = Memo()
+        queries = bench.queries(asked.question)
+
+        def lead(text: str) -> Lead:
+            (found,) = read_leads(bench.backbone, bench.bank, asked.question, [text], bench.scan)
+            return found
+
+        def follow(texts: Sequence[str]) -> list[Lead]:
+            return [memo.get(("lead", text), partial(lead, text)) for text in texts]
+
+        def under(setting: Setting) -> float:
+            with ExitStack() as stack:
+                for room, name, value in constants_of(setting):
+                    stack.enter_context(patch.object(room, name, value))
+                found = searcher.search(asked.question, queries, None, CONFIG, follow)
+            hits = as_hits(found)
+            return mean(evidence_recall(hits, asked.evidence, budget) for budget in BUDGETS)
+
+        return [under(setting) for setting in settings]
+
+
+def constants_of(setting: Setting) -> list[tuple[Any, str, Any]]:
+    """Where the constants of a setting stand."""
+    weights = {**fusion.WEIGHTS, **{name: setting[name] for name in ("bm25", "document", "hop")}}
+    return [
+        (scoring, "EXPONENT", setting["exponent"]),
+        *((room, "POWER", setting["power"]) for room in (scoring, lexical)),
+        *((room, "REACH", setting["reach"]) for room in (scoring, lexical)),
+        (fusion, "WEIGHTS", weights),
+        (search, "LEADS", setting["leads"]),
+        (search, "DOUBT", setting["doubt"]),
+        (spans, "SPAN_CHARACTERS", setting["characters"]),
+    ]
+
+
+def drawn(attentions: int, times: int, seed: int) -> Iterator[Setting]:
+    """Settings of the attention at random, each some times with what becomes of it at random."""
+    chance = random.Random(seed)
+    others = {name: values for name, values in RANGES.items() if name not in OF_ATTENTION}
+    for values in chance.sample([*product(*(RANGES[n] for n in OF_ATTENTION))], attentions):
+        attention = dict(zip(OF_ATTENTION, values, strict=True))
+        for _ in range(times):
+            yield attention | {name: chance.choice(known) for name, known in others.items()}
+
+
+def coordinates(settings: Sequence[Setting]) -> np.ndarray:
+    """Constants from -1 to 1 over their ranges, ``f[S, C]``."""
+    columns = []
+    for name, known in RANGES.items():
+        scale = np.log if name in BY_RATIO else np.asarray
+        low, high = scale(known[0]), scale(known[-1])
+        column = scale([setting[name] for setting in settings])
+        columns.append(2 * (column - low) / (high - low) - 1)
+    return np.stack(columns, axis=1)
+
+
+def terms(settings: Sequence[Setting]) -> np.ndarray:
+    """Terms of a quadratic in the constants, ``f[S, (C + 1)(C + 2) / 2]``."""
+    whole = np.insert(coordinates(settings), 0, 1.0, axis=1)
+    pairs = combinations_with_replacement(range(whole.shape[1]), 2)
+    return np.stack([whole[:, a] * whole[:, b] for a, b in pairs], axis=1)
+
+
+def surface(settings: Sequence[Setting], recall: Sequence[float]) -> np.ndarray:
+    """Coefficients of the quadratic of least squares."""
+    return np.linalg.lstsq(terms(settings), np.asarray(recall), rcond=None)[0]
+
+
+def highest(coefficients: np.ndarray, count: int) -> list[Setting]:
+    """The settings in the ranges where the surface is highest, best first."""
+    whole = [dict(zip(RANGES, v, strict=True)) for v in product(*RANGES.values())]
+    height = np.concatenate(
+        [terms(whole[n : n + 2**14]) @ coefficients for n in range(0, len(whole), 2**14)]
+    )
+    return [whole[n] for n in np.argsort(-height)[:count]]
+
+
+def together(kinds: Sequence[LabelledSet]) -> LabelledSet:
+    """All kinds as one corpus."""
+    documents = tuple(document for kind in kinds for document in kind.documents)
+    return LabelledSet("together", documents, tuple(q for kind in kinds for q in kind.questions))
+
+
+def told(setting: Setting) -> str:
+    """A setting in words."""
+    return ", ".join(f"{name} {value:.3g}" for name, value in setting.items())
+
+
+def shipped() -> Setting:
+    """The constants as they are."""
+    return {
+        "exponent": scoring.EXPONENT,
+        "power": scoring.POWER,
+        "reach": scoring.REACH,
+        **{name: fusion.WEIGHTS[name] for name in ("bm25", "document", "hop")},
+        "leads": search.LEADS,
+        "doubt": search.DOUBT,
+        "characters": spans.SPAN_CHARACTERS,
+    }
+
+
+TRIALS: dict[str, tuple[Trial, Trial]] = {}
+"""Of each kind: a corpus of its own, and all kinds as one. Here so that processes inherit them."""
+
+
+def prepare(kinds: Sequence[LabelledSet], backbone: Backbone) -> None:
+    """Read all texts."""
+    whole = Trial(together(kinds), backbone)
+    TRIALS.update((kind.name, (Trial(kind, backbone), whole)) for kind in kinds)
+
+
+def measured(
+    kinds: Sequence[LabelledSet], settings: Sequence[Setting], processes: int
+) -> np.ndarray:
+    """Recall of each kind on its own, and among all others: ``f[2, K, S]``."""
+    asked = [(kind.name, question, settings) for kind in kinds for question in kind.questions]
+    with get_context("fork").Pool(processes) as pool:
+        bar = tqdm(pool.imap(_recalls, asked), total=len(asked), unit="question", mininterval=5)
+        found = np.array([*bar])
+    names = np.array([name for name, *_ in asked])
+    return np.stack([found[names == kind.name].mean(0) for kind in kinds], axis=1)
+
+
+def _recalls(asked: tuple[str, LabelledQuestion, Sequence[Setting]]) -> list[list[float]]:
+    name, question, settings = asked
+    return [trial.recall(question, settings) for trial in TRIALS[name]]
+
+
+def main(args: argparse.Namespace) -> None:
+    """Draw, measure, fit, measure again, choose, write."""
+    torch.set_num_threads(1)  # of each process
+    kinds = [replace(k, questions=k.questions[: args.limit]) for k in builtin_sets()]
+    prepare(kinds, resolve_backbone(None, None, False))
+    settings = [shipped(), *drawn(args.attentions, args.times, args.seed)]
+    recall = measured(kinds, settings, args.processes)
+    fit = surface(settings, recall.mean((0, 1)))
+    best = highest(fit, args.confirm)
+    settings += best
+    recall = np.concatenate([recall, measured(kinds, best, args.processes)], axis=2)
+    means = recall.mean((0, 1))
+    for place in np.argsort(-means)[:10]:
+        print(f"{100 * means[place]:.2f}  {told(settings[place])}")
+    print(f"{100 * means[0]:.2f}  as shipped")
+    write(
+        "constants",
+        args,
+        {
+            "kinds": {kind.name: len(kind.questions) for kind in kinds},
+            "budgets": BUDGETS,
+            "chosen": settings[int(means.argmax())],
+            "tried": [
+                {
+                    "setting": setting,
+                    "recall": round(float(means[n]), 4),
+                    "alone": [round(x, 4) for x in recall[0, :, n].tolist()],
+                    "together": [round(x, 4) for x in recall[1, :, n].tolist()],
+                }
+                for n, setting in enumerate(settings)
+            ],
+        },
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--attentions", type=int, default=24, help="settings drawn of attention")
+    parser.add_argument("--times", type=int, default=8, help="settings drawn for each of them")
+    parser.add_argument("--confirm", type=int, default=16, help="settings of the surface to try")
+    parser.add_argument("--limit", type=int, help="questions of each kind")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=RESULTS / "constants.json")
+    main(parser.parse_args())
