@@ -1,13 +1,12 @@
-"""The scoring's constants, chosen on the package's own questions.
+"""The scoring's constants, chosen on the questions kept for that.
 
-    python benchmarks/choose_constants.py
+    python benchmarks/choose_constants.py SET...
 
-Settings of the constants are drawn at random and measured on the texts that calibration uses, nine
-kinds with 420 questions: each kind as a corpus of its own, and all of them as one. What counts is
-the mean over kinds and corpora of evidence recall at 1000 and at 2000 characters, of S3 + BM25. A
-quadratic surface is fitted to what was measured (Box and Wilson 1951), the settings where it is
-highest are measured too, and the best of all that was measured is chosen. No other question has a
-part in the choice.
+Settings of the constants are drawn at random and asked every third question of each set; the tables
+of quality.py are of the other two. What counts is the mean over sets of evidence recall at 1000 and
+at 2000 characters, of S3 + BM25. A quadratic surface is fitted to what was measured (Box and Wilson
+1951), the settings where it is highest are measured too, and the best of all that was measured is
+chosen.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from __future__ import annotations
 import argparse
 import random
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from itertools import combinations_with_replacement, product
 from multiprocessing import get_context
@@ -26,7 +24,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from common import RESULTS, write
+from common import RESULTS, for_choice, write
 from tqdm import tqdm
 
 from s3_retriever import fusion, lexical, scoring, search, spans
@@ -36,7 +34,7 @@ from s3_retriever.evaluate.bench import Bench
 from s3_retriever.evaluate.memo import Memo
 from s3_retriever.evaluate.metrics import evidence_recall
 from s3_retriever.evaluate.rankers import as_hits
-from s3_retriever.fitting import LabelledSet, builtin_sets
+from s3_retriever.fitting import load_set
 from s3_retriever.hop import read_leads
 from s3_retriever.resolve import resolve_backbone
 from s3_retriever.search import Searcher
@@ -47,7 +45,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from s3_retriever.backbone import Backbone
-    from s3_retriever.fitting import LabelledQuestion
+    from s3_retriever.fitting import LabelledQuestion, LabelledSet
     from s3_retriever.hop import Lead
 
 Setting = dict[str, float]
@@ -204,12 +202,6 @@ def highest(coefficients: np.ndarray, count: int) -> list[Setting]:
     return [whole[n] for n in np.argsort(-height)[:count]]
 
 
-def together(kinds: Sequence[LabelledSet]) -> LabelledSet:
-    """All kinds as one corpus."""
-    documents = tuple(document for kind in kinds for document in kind.documents)
-    return LabelledSet("together", documents, tuple(q for kind in kinds for q in kind.questions))
-
-
 def told(setting: Setting) -> str:
     """A setting in words."""
     return ", ".join(f"{name} {value:.3g}" for name, value in setting.items())
@@ -228,45 +220,39 @@ def shipped() -> Setting:
     }
 
 
-TRIALS: dict[str, tuple[Trial, Trial]] = {}
-"""Of each kind: a corpus of its own, and all kinds as one. Here so that processes inherit them."""
-
-
-def prepare(kinds: Sequence[LabelledSet], backbone: Backbone) -> None:
-    """Read all texts."""
-    whole = Trial(together(kinds), backbone)
-    TRIALS.update((kind.name, (Trial(kind, backbone), whole)) for kind in kinds)
+TRIALS: dict[str, Trial] = {}
+"""By set. Here so that processes inherit them."""
 
 
 def measured(
-    kinds: Sequence[LabelledSet], settings: Sequence[Setting], processes: int
+    sets: Sequence[LabelledSet], settings: Sequence[Setting], processes: int
 ) -> np.ndarray:
-    """Recall of each kind on its own, and among all others: ``f[2, K, S]``."""
-    asked = [(kind.name, question, settings) for kind in kinds for question in kind.questions]
+    """Recall on each set under each setting: ``f[K, S]``."""
+    asked = [(part.name, question, settings) for part in sets for question in part.questions]
     with get_context("fork").Pool(processes) as pool:
         bar = tqdm(pool.imap(_recalls, asked), total=len(asked), unit="question", mininterval=5)
         found = np.array([*bar])
     names = np.array([name for name, *_ in asked])
-    return np.stack([found[names == kind.name].mean(0) for kind in kinds], axis=1)
+    return np.stack([found[names == part.name].mean(0) for part in sets])
 
 
-def _recalls(asked: tuple[str, LabelledQuestion, Sequence[Setting]]) -> list[list[float]]:
+def _recalls(asked: tuple[str, LabelledQuestion, Sequence[Setting]]) -> list[float]:
     name, question, settings = asked
-    return [trial.recall(question, settings) for trial in TRIALS[name]]
+    return TRIALS[name].recall(question, settings)
 
 
 def main(args: argparse.Namespace) -> None:
     """Draw, measure, fit, measure again, choose, write."""
     torch.set_num_threads(1)  # of each process
-    kinds = [replace(k, questions=k.questions[: args.limit]) for k in builtin_sets()]
-    prepare(kinds, resolve_backbone(None, None, False))
+    sets = [for_choice(load_set(folder)) for folder in args.sets]
+    backbone = resolve_backbone(None, None, False)
+    TRIALS.update((part.name, Trial(part, backbone)) for part in sets)
     settings = [shipped(), *drawn(args.attentions, args.times, args.seed)]
-    recall = measured(kinds, settings, args.processes)
-    fit = surface(settings, recall.mean((0, 1)))
-    best = highest(fit, args.confirm)
+    recall = measured(sets, settings, args.processes)
+    best = highest(surface(settings, recall.mean(0)), args.confirm)
     settings += best
-    recall = np.concatenate([recall, measured(kinds, best, args.processes)], axis=2)
-    means = recall.mean((0, 1))
+    recall = np.concatenate([recall, measured(sets, best, args.processes)], axis=1)
+    means = recall.mean(0)
     for place in np.argsort(-means)[:10]:
         print(f"{100 * means[place]:.2f}  {told(settings[place])}")
     print(f"{100 * means[0]:.2f}  as shipped")
@@ -274,15 +260,14 @@ def main(args: argparse.Namespace) -> None:
         "constants",
         args,
         {
-            "kinds": {kind.name: len(kind.questions) for kind in kinds},
+            "questions": {part.name: len(part.questions) for part in sets},
             "budgets": BUDGETS,
             "chosen": settings[int(means.argmax())],
             "tried": [
                 {
                     "setting": setting,
                     "recall": round(float(means[n]), 4),
-                    "alone": [round(x, 4) for x in recall[0, :, n].tolist()],
-                    "together": [round(x, 4) for x in recall[1, :, n].tolist()],
+                    "sets": [round(x, 4) for x in recall[:, n].tolist()],
                 }
                 for n, setting in enumerate(settings)
             ],
@@ -294,10 +279,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("sets", nargs="+", metavar="SET")
     parser.add_argument("--attentions", type=int, default=24, help="settings drawn of attention")
     parser.add_argument("--times", type=int, default=8, help="settings drawn for each of them")
     parser.add_argument("--confirm", type=int, default=16, help="settings of the surface to try")
-    parser.add_argument("--limit", type=int, help="questions of each kind")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "constants.json")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.chunks import Batch
     from s3_retriever.config import ScanConfig
+    from s3_retriever.fitting import LabelledSet
 
 RESULTS = Path(__file__).parent / "results"
 CUDA = torch.cuda.is_available()
@@ -173,6 +174,17 @@ def text_of(backbone: Backbone, tokens: int) -> str:
     encoded = backbone.text.encode(source)
     copies, rest = divmod(tokens, len(encoded.ids))
     return source * copies + source[: int(encoded.ends[rest - 1]) if rest else 0]
+
+
+def for_choice(labelled: LabelledSet) -> LabelledSet:
+    """Every third question, for choosing constants; `for_report` has the others."""
+    return replace(labelled, questions=labelled.questions[::3])
+
+
+def for_report(labelled: LabelledSet) -> LabelledSet:
+    """The questions that had no part in the choice of constants."""
+    kept = tuple(question for n, question in enumerate(labelled.questions) if n % 3)
+    return replace(labelled, questions=kept)
 
 
 def synchronize() -> None:

@@ -6,10 +6,11 @@
     python benchmarks/quality.py SET... --model gemma.gguf --name gemma    # another model
     python benchmarks/quality.py SET... --part depth
 
-SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). The bank
-without whitening is made by variant_banks.py; without it the row that needs it is left out. All in
-one run is asked of the same questions; the result goes to results/quality-PART.json, and the plot
-of recall against bytes into the documentation.
+SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). Every third
+question is left to choose_constants.py, and no table has it. The bank without whitening is made by
+variant_banks.py; without it the row that needs it is left out. All in one run is asked of the same
+questions; the result goes to results/quality-PART.json, and the plot of recall against bytes into
+the documentation.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from common import RESULTS
+from common import RESULTS, for_report
 
 from s3_retriever import fusion, lexical, scoring, spans
 from s3_retriever.codec import Bank
@@ -289,7 +290,7 @@ def main(args: argparse.Namespace) -> None:
         "depth": by_depth,
     }
     found = evaluate(
-        [load_set(folder) for folder in args.sets],
+        [for_report(load_set(folder)) for folder in args.sets],
         rankers[args.part](),
         model=args.model,
         limit=args.limit,
