@@ -1,12 +1,12 @@
 """The scoring's constants, chosen on the questions kept for that.
 
-    python benchmarks/choose_constants.py SET...
+    python benchmarks/choose_constants.py SET... s3_retriever/data/calibration
 
-Settings of the constants are drawn at random and asked every third question of each set; the tables
-of quality.py are of the other two. What counts is the mean over sets of evidence recall at 1000 and
-at 2000 characters, of S3 + BM25. A quadratic surface is fitted to what was measured (Box and Wilson
-1951), the settings where it is highest are measured too, and the best of all that was measured is
-chosen.
+Settings of the constants are drawn at random and asked every third question of each set, the
+package's own included; the tables of quality.py are of the other two thirds. What counts is the
+mean over sets of evidence recall at 1000 and at 2000 characters, of S3 + BM25. A quadratic surface
+is fitted to what was measured (Box and Wilson 1951), the settings where it is highest are measured
+too, and the best of all that was measured is chosen.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import torch
 from common import RESULTS, for_choice, write
 from tqdm import tqdm
 
-from s3_retriever import fusion, lexical, scoring, search, spans
+from s3_retriever import fusion, lexical, scoring, search
 from s3_retriever.codec import QueryWeights
 from s3_retriever.config import SearchConfig
 from s3_retriever.evaluate.bench import Bench
@@ -36,6 +36,7 @@ from s3_retriever.evaluate.metrics import evidence_recall
 from s3_retriever.evaluate.rankers import as_hits
 from s3_retriever.fitting import load_set
 from s3_retriever.hop import read_leads
+from s3_retriever.passages import Passages
 from s3_retriever.resolve import resolve_backbone
 from s3_retriever.search import Searcher
 
@@ -60,21 +61,27 @@ RANGES: dict[str, Sequence[float]] = {
     "hop": (0, 0.2, 0.4, 0.6, 0.8),
     "leads": (2, 3),
     "doubt": (1, 2, 3, 4),
-    "characters": (0, 120, 240, 360),
 }
 """The first three make the attention of a sentence, as `s3_retriever.scoring` explains; the others
-say what becomes of it: weights of the parts, the second hop, and the length of a span."""
+say what becomes of it: weights of the parts, and the second hop."""
 
 OF_ATTENTION = ("exponent", "power", "reach")
 BY_RATIO = (*OF_ATTENTION, "doubt")
 """Constants whose ratios matter, not their differences."""
 
+SMOOTH = Passages.smooth
 CONFIG = SearchConfig(k=64)
 BUDGETS = (1000, 2000)
 
 
 class Remembering(Searcher):
-    """A `Searcher` that works out nothing twice which the constants leave as it is."""
+    """A `Searcher` that works out nothing twice which the constants leave as it is.
+
+    Attributes:
+        exponent: Of shares before they are summed; the package knows plain sums alone.
+    """
+
+    exponent = 1.0
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench.documents, bench.codes(), bench.bank)
@@ -101,9 +108,10 @@ class Remembering(Searcher):
             )
 
         def sums() -> Tensor:
-            return scoring.summed(self.memo.get(asked, shares), counts, calibration, passages)
+            with patch.object(Passages, "smooth", lambda *of: SMOOTH(*of) ** self.exponent):
+                return scoring.summed(self.memo.get(asked, shares), counts, calibration, passages)
 
-        constants = scoring.EXPONENT, scoring.POWER, scoring.REACH
+        constants = self.exponent, scoring.POWER, scoring.REACH
         return self.memo.get((*asked, *constants), sums)
 
     def _lexicon_once(self) -> Any:
@@ -150,13 +158,12 @@ def constants_of(setting: Setting) -> list[tuple[Any, str, Any]]:
     """Where the constants of a setting stand."""
     weights = {**fusion.WEIGHTS, **{name: setting[name] for name in ("bm25", "document", "hop")}}
     return [
-        (scoring, "EXPONENT", setting["exponent"]),
+        (Remembering, "exponent", setting["exponent"]),
         *((room, "POWER", setting["power"]) for room in (scoring, lexical)),
         *((room, "REACH", setting["reach"]) for room in (scoring, lexical)),
         (fusion, "WEIGHTS", weights),
         (search, "LEADS", setting["leads"]),
         (search, "DOUBT", setting["doubt"]),
-        (spans, "SPAN_CHARACTERS", setting["characters"]),
     ]
 
 
@@ -210,13 +217,12 @@ def told(setting: Setting) -> str:
 def shipped() -> Setting:
     """The constants as they are."""
     return {
-        "exponent": scoring.EXPONENT,
+        "exponent": Remembering.exponent,
         "power": scoring.POWER,
         "reach": scoring.REACH,
         **{name: fusion.WEIGHTS[name] for name in ("bm25", "document", "hop")},
         "leads": search.LEADS,
         "doubt": search.DOUBT,
-        "characters": spans.SPAN_CHARACTERS,
     }
 
 

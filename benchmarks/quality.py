@@ -147,7 +147,6 @@ def ablation(banks: Path | None) -> list[Contender]:
         "no BM25": partial(searched, config=ALL.replace(bm25=False)),
         "no second hop": partial(searched, config=ALL.replace(second_hop=False)),
         "no document beside the sentence": partial(searched, constants=alone),
-        "no square roots of shares": partial(searched, constants=[(scoring, "EXPONENT", 1.0)]),
         "no smoothing": partial(searched, constants=none),
         "single sentences for spans": partial(searched, constants=[(spans, "SPAN_CHARACTERS", 0)]),
         "query not centred": partial(searched, bank=not_centred),

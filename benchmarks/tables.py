@@ -3,7 +3,7 @@
     python benchmarks/tables.py
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is that of a file
-``quality-NAME.json`` made by quality.py or cross_validation.py.
+``quality-NAME.json`` made by quality.py.
 """
 
 from __future__ import annotations

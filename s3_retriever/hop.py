@@ -2,9 +2,9 @@
 
 A question may need a chain of facts: "Who founded the college where Ada Finch taught?" leads to a
 span about Ada Finch, and the answer stands where the college is described. So the model reads the
-question and, behind it, the best span of each of the two best documents; the tokens of the names
+question and, behind it, the best span of each of the three best documents; the tokens of the names
 and numbers in the span, where the question does not hold them already, then ask as the question's
-own tokens did. The memory this takes is that of two spans.
+own tokens did. The memory this takes is that of three spans.
 """
 
 from __future__ import annotations

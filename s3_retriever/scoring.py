@@ -18,14 +18,11 @@ if TYPE_CHECKING:
     from s3_retriever.passages import Passages
 
 REACH = 200.0
-"""Characters over which neighbouring sentences share evidence; chosen on the calibration set."""
+"""Characters over which neighbouring sentences share evidence; chosen on data, with the other
+constants of the scoring, by benchmarks/choose_constants.py."""
 
 POWER = 3.0
-"""Between adding neighbours up (1) and taking the best (large); chosen on the calibration set and
-on development data, where 2.5 to 4 do about as well."""
-
-EXPONENT = 0.5
-"""Of attention shares before they are summed: square roots; chosen on development data."""
+"""Between adding neighbours up (1) and taking the best (large); chosen as `REACH` was."""
 
 NOTHING = slice(0, 0)
 """No sentences."""
@@ -114,9 +111,8 @@ def summed(
 ) -> Tensor:
     """Scores of sentences from their shares of attention: ``f32[Q, A]``.
 
-    Neighbours share theirs. Square roots of the shares are summed over question tokens, so that one
-    token which is sure of its place does not outvote all others; sums are standardised and averaged
-    with the weights of the heads.
+    Neighbours share theirs. The shares are summed over question tokens; sums are standardised and
+    averaged with the weights of the heads.
 
     Args:
         shares: ``f32[A, H · n]``, see `shares_of`.
@@ -125,11 +121,9 @@ def summed(
         passages: The A sentences of the text.
     """
     weights = calibration.head_weights / calibration.head_weights.sum()
-    roots = (
-        passages.smooth(shares, REACH, POWER).pow_(EXPONENT).view(len(passages), len(weights), -1)
-    )
+    smooth = passages.smooth(shares, REACH, POWER).view(len(passages), len(weights), -1)
     return torch.stack(
-        [standardise(part.sum(2)) @ weights for part in torch.split(roots, [*counts], 2)]
+        [standardise(part.sum(2)) @ weights for part in torch.split(smooth, [*counts], 2)]
     )
 
 

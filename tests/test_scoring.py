@@ -72,7 +72,7 @@ def owned(passages: Passages) -> list[slice]:
 
 
 def dense_attention(queries: Tensor, bank: Bank, codes: Codes, passages: Passages) -> Tensor:
-    """Softmax over the whole text, best of each sentence, sum of roots, standardise, weigh."""
+    """Softmax over the whole text, best of each sentence, sum, standardise, weigh."""
     calibration = bank.calibration
     x, total = bank.decode(codes).double(), torch.zeros(len(passages), dtype=torch.double)
     for h, weight in enumerate(WEIGHTS / WEIGHTS.sum()):
@@ -83,7 +83,7 @@ def dense_attention(queries: Tensor, bank: Bank, codes: Codes, passages: Passage
         for a, tokens in enumerate(owned(passages)):
             if tokens.stop > tokens.start:
                 best[a] = shares[:, tokens].amax(1)
-        score = passages.smooth(best, REACH, POWER).sqrt().sum(1)
+        score = passages.smooth(best, REACH, POWER).sum(1)
         total += weight * (score - score.mean()) / score.std(correction=0)
     return total.float()
 

@@ -39,8 +39,7 @@ _LEARNING_RATE = 0.05
 _RIDGE = 1e-2
 
 _POWER = 2.5
-"""As `s3_retriever.scoring.POWER`. Heads are ranked by plain sums of shares: weights that were
-fitted to sums of roots did worse on other texts."""
+"""As `s3_retriever.scoring.POWER`, when the heads of the bank that ships were chosen."""
 
 
 class CalibrateConfig(Config):
