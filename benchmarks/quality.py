@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 MAIN = (
     *("attention+bm25", "attention", "coactivation", "paper"),
-    *("dense+bm25", "dense", "bm25", "embedding", "bm25+embedding"),
+    *("dense+bm25", "dense", "dense-4bit+bm25", "bm25", "embedding", "bm25+embedding"),
 )
 ALL = SearchConfig(k=DEPTH)
 SHIPPED = "S3 + BM25"
@@ -331,7 +331,7 @@ if __name__ == "__main__":
     parser.add_argument("--part", choices=("main", "ablation", "bytes", "depth"), default="main")
     parser.add_argument("--banks", type=Path, help="made by variant_banks.py")
     parser.add_argument("--model", help="as for s3-retriever eval")
-    parser.add_argument("--rankers", help="of the main table, by name; default: nine of them")
+    parser.add_argument("--rankers", help="of the main table, by name; default: ten of them")
     parser.add_argument("--rows", help="of the ablation, by title; default: all")
     parser.add_argument("--name", help="to tell the results of several runs apart")
     parser.add_argument("--limit", type=int, help="questions of each set")
