@@ -264,15 +264,18 @@ def plot(made: dict[str, Any], path: Path) -> None:
         axes.plot([x for x, *_ in points], [y for _, y, _ in points], "o-", color=color)
         for x, y, title in points:
             shown = "as shipped: residual at 2 bits" if title == SHIPPED else title
-            slope, place = (-38, (2, -6)) if of_keys else (38, (2, 6))
+            slope, place, side = (-38, (2, -6), "left") if of_keys else (60, (2, 6), "left")
             if x < 128:
                 slope, place = 0, (8, -4)
+            elif of_keys and x < 256:
+                place, side = (-4, 4), "right"
             look = {"fontsize": 7, "rotation": slope, "rotation_mode": "anchor", "color": color}
-            axes.annotate(shown, (x, y), xytext=place, textcoords="offset points", **look)
+            at = {"xytext": place, "textcoords": "offset points", "ha": side}
+            axes.annotate(shown, (x, y), **at, **look)
     axes.set_xscale("log", base=2)
     axes.set_xlim(24, 1500)
     low, high = axes.get_ylim()
-    axes.set_ylim(low - 1.5, high + 4)
+    axes.set_ylim(low - 1.5, high + 5)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axes.set_xlabel("bytes a token")
     axes.set_ylabel("evidence recall at 2000 characters, %")
