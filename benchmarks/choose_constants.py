@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import random
-from contextlib import ExitStack
-from functools import partial
 from itertools import combinations_with_replacement, product
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,10 +22,11 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from common import RESULTS, for_choice, write
+from common import RESULTS, changed, for_choice, line, spread, write
 from tqdm import tqdm
 
 from s3_retriever import fusion, lexical, scoring, search
+from s3_retriever.backbone import Backbone
 from s3_retriever.codec import QueryWeights
 from s3_retriever.config import SearchConfig
 from s3_retriever.evaluate.bench import Bench
@@ -35,9 +34,7 @@ from s3_retriever.evaluate.memo import Memo
 from s3_retriever.evaluate.metrics import evidence_recall
 from s3_retriever.evaluate.rankers import as_hits
 from s3_retriever.fitting import load_set
-from s3_retriever.hop import read_leads
 from s3_retriever.passages import Passages
-from s3_retriever.resolve import resolve_backbone
 from s3_retriever.search import Searcher
 
 if TYPE_CHECKING:
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from s3_retriever.backbone import Backbone
     from s3_retriever.fitting import LabelledQuestion, LabelledSet
     from s3_retriever.hop import Lead
 
@@ -133,20 +129,15 @@ class Trial:
     def recall(self, asked: LabelledQuestion, settings: Sequence[Setting]) -> list[float]:
         """Under each setting, the mean over `BUDGETS`."""
         bench, searcher = self._bench, self._searcher
-        searcher.memo = memo = Memo()
+        searcher.memo = Memo()
         queries = bench.queries(asked.question)
 
-        def lead(text: str) -> Lead:
-            (found,) = read_leads(bench.backbone, bench.bank, asked.question, [text], bench.scan)
-            return found
-
         def follow(texts: Sequence[str]) -> list[Lead]:
-            return [memo.get(("lead", text), partial(lead, text)) for text in texts]
+            """One by one, as settings share some of the spans that lead."""
+            return [lead for text in texts for lead in bench.leads(asked.question, [text])]
 
         def under(setting: Setting) -> float:
-            with ExitStack() as stack:
-                for room, name, value in constants_of(setting):
-                    stack.enter_context(patch.object(room, name, value))
+            with changed(constants_of(setting)):
                 found = searcher.search(asked.question, queries, None, CONFIG, follow)
             hits = as_hits(found)
             return mean(evidence_recall(hits, asked.evidence, budget) for budget in BUDGETS)
@@ -251,7 +242,7 @@ def main(args: argparse.Namespace) -> None:
     """Draw, measure, fit, measure again, choose, write."""
     torch.set_num_threads(1)  # of each process
     sets = [for_choice(load_set(folder)) for folder in args.sets]
-    backbone = resolve_backbone(None, None, False)
+    backbone = Backbone.load(None)
     TRIALS.update((part.name, Trial(part, backbone)) for part in sets)
     settings = [shipped(), *drawn(args.attentions, args.times, args.seed)]
     recall = measured(sets, settings, args.processes)
@@ -262,6 +253,7 @@ def main(args: argparse.Namespace) -> None:
     for place in np.argsort(-means)[:10]:
         print(f"{100 * means[place]:.2f}  {told(settings[place])}")
     print(f"{100 * means[0]:.2f}  as shipped")
+    print(line("settings drawn", spread((100 * means[1 : -args.confirm]).tolist()), "%", 1))
     write(
         "constants",
         args,

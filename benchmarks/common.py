@@ -9,12 +9,14 @@ import shlex
 import statistics
 import sys
 from collections import deque
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from pydoc_data.topics import topics
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -185,6 +187,15 @@ def for_report(labelled: LabelledSet) -> LabelledSet:
     """The questions that had no part in the choice of constants."""
     kept = tuple(question for n, question in enumerate(labelled.questions) if n % 3)
     return replace(labelled, questions=kept)
+
+
+@contextmanager
+def changed(constants: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Give constants other values for a while: where each stands, its name, its value."""
+    with ExitStack() as stack:
+        for room, name, value in constants:
+            stack.enter_context(patch.object(room, name, value))
+        yield
 
 
 def synchronize() -> None:

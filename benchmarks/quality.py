@@ -18,17 +18,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
-from common import RESULTS, for_report
+from common import RESULTS, changed, for_report
 
 from s3_retriever import fusion, lexical, scoring, spans
 from s3_retriever.codec import Bank
@@ -71,9 +69,7 @@ class Patched:
 
     def rank(self, question: str) -> list[Hit]:
         """What the ranker returns."""
-        with ExitStack() as stack:
-            for room, name, value in self._constants:
-                stack.enter_context(patch.object(room, name, value))
+        with changed(self._constants):
             return self._ranker.rank(question)
 
 

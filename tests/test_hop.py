@@ -78,7 +78,8 @@ Coal came by boat twice a year, and the oil for the lamp was carried up by hand.
 FINCH = """Born in the town of Halm, Ada Finch went to sea at fourteen. She wrote letters all her \
 life, of which some two hundred are kept in the museum there.
 """
-QUARRY = """The town of Brask grew around a quarry. Its stone was sold to the cities of the coast.
+QUARRY = """The town of Brask, in which the poet Olen Marr was born, grew around a quarry. Its \
+stone was sold to the cities of the coast.
 """
 CHAIN = "In which town was the first keeper of the light on Gull Point born?"
 
@@ -111,7 +112,7 @@ def test_the_second_document_of_a_chain_is_found(chained: EndogenousIndex, bm25:
     assert one[0].document_id == "harbour" and "Ada Finch" in one[0].text
 
     assert margin(two) > margin(one) + 0.4
-    assert place(two, "finch") == 1 or not bm25  # "Ada Lindqvist" is alike to attention
+    assert place(two, "finch") < place(one, "finch")
     hop = {span.document_id: span.parts["hop"] for span in reversed(two)}
     assert hop["finch"] > max(0.9, hop["quarry"]) and "hop" not in one[0].parts
     assert two[0].id == one[0].id and two[0].parts["hop"] == max(s.parts["hop"] for s in two)
