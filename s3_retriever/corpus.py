@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from itertools import count
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
 from s3_retriever.filters import Filter, matches
+from s3_retriever.intake import some_of
 from s3_retriever.search import Searcher
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from s3_retriever.codec import Bank
+    from s3_retriever.documents import Document
     from s3_retriever.postings import Postings
     from s3_retriever.scan import TokenCodes
-
-_NAMED = 5
 
 
 class Corpus:
@@ -72,7 +68,7 @@ class Corpus:
         """
         unknown = [id for id in ids if id not in self.documents]
         if unknown:
-            raise InputError(f"no document has the id {_listed(unknown)}; nothing was deleted")
+            raise InputError(f"no document has the id {some_of(unknown)}; nothing was deleted")
         kept = (entry for entry in self.entries() if entry[0].id not in ids)
         return Corpus(kept, self._bank)
 
@@ -96,53 +92,3 @@ class Corpus:
 def _by_id(documents: Iterable[Document], codes: Iterable[TokenCodes]) -> Mapping[str, TokenCodes]:
     both = zip(documents, codes, strict=True)
     return MappingProxyType({document.id: own for document, own in both})
-
-
-def as_documents(items: Iterable[Document | str], taken: Collection[str] = ()) -> list[Document]:
-    """Turn texts into documents and make sure that all can be indexed.
-
-    Args:
-        items: Documents, or texts, which are given the ids ``"0"``, ``"1"`` and so on, skipping
-            those that are taken.
-        taken: Ids already in the index.
-
-    Raises:
-        InputError: something that is neither, an id that is taken or comes twice, or a text
-            or an id that is no valid Unicode.
-    """
-    if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
-        kind = type(items).__name__
-        raise InputError(f"documents must be a list of Document or str, not one {kind}; wrap it")
-    items = list(items)
-    ids = [item.id for item in items if isinstance(item, Document)]
-    numbers = Counter(ids)
-    repeated = [id for id, number in numbers.items() if number > 1 or id in taken]
-    if repeated:
-        raise InputError(
-            f"duplicate document id {_listed(repeated)}; nothing was added: "
-            "delete the old document first, or choose other ids"
-        )
-    free = (str(n) for n in count(len(taken)) if str(n) not in taken and str(n) not in numbers)
-    return [_as_document(item, place, free) for place, item in enumerate(items)]
-
-
-def _as_document(item: Document | str, place: int, free: Iterable[str]) -> Document:
-    if isinstance(item, str):
-        item = Document(id=next(iter(free)), text=item)
-    if not isinstance(item, Document):
-        kind = type(item).__name__
-        raise InputError(f"documents[{place}] must be a Document or a str, not {kind}")
-    for text, what in ((item.id, f"the id {item.id!r}"), (item.text, f"document {item.id!r}")):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{what} holds half a character (a lone surrogate) at {error.start}; "
-                'decode its bytes with errors="replace"'
-            ) from error
-    return item
-
-
-def _listed(ids: list[str]) -> str:
-    named = ", ".join(repr(id) for id in ids[:_NAMED])
-    return f"{named} and {len(ids) - _NAMED} more" if len(ids) > _NAMED else named

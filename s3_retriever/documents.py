@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from s3_retriever.errors import InputError
+from s3_retriever.metadata import freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +16,14 @@ class Document:
 
     Attributes:
         id: Unique within an index.
-        text: Any Unicode; at least one character that is not white space.
-        metadata: JSON-serialisable, carried whole to every span.
+        text: Any Unicode; at least one character that is not white space. Characters that came in
+            two halves (a pair of surrogates) are joined.
+        metadata: Carried whole to every span; a copy of what was given, in JSON's terms (see
+            `s3_retriever.metadata.freeze`), that cannot be changed.
 
     Raises:
-        InputError: the id or the text is not a string, the text is empty or only white space, or
-            the metadata is no mapping.
+        InputError: the id or the text is not a string or holds half a character, the text is
+            empty or only white space, or the metadata is no mapping or cannot be stored.
     """
 
     id: str
@@ -30,18 +33,75 @@ class Document:
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
             raise InputError(f"a document id must be a non-empty str, not {self.id!r}")
+        where = f"document {self.id!r}"
         if not isinstance(self.text, str):
             kind = type(self.text).__name__
-            raise InputError(
-                f"document {self.id!r}: its text must be a str, not {kind}; decode it first"
-            )
+            raise InputError(f"{where}: its text must be a str, not {kind}; decode it first")
         if not isinstance(self.metadata, Mapping):
             kind = type(self.metadata).__name__
-            raise InputError(f"document {self.id!r}: its metadata must be a dict, not {kind}")
+            raise InputError(f"{where}: its metadata must be a dict, not {kind}")
+        object.__setattr__(self, "id", whole_text(self.id, f"the id {self.id!r}"))
+        object.__setattr__(self, "text", whole_text(self.text, where))
+        object.__setattr__(self, "metadata", freeze(self.metadata, f"{where}: its metadata"))
         if not self.text.strip():
+            raise InputError(f"{where} is empty or only white space; leave it out of the corpus")
+
+
+def whole_text(text: str, what: str) -> str:
+    """Return a text with its pairs of surrogates joined to the characters they stand for.
+
+    Args:
+        text: Any `str`.
+        what: What it is, for the message of an error.
+
+    Raises:
+        InputError: a surrogate without its other half, which no encoding of Unicode can hold.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        try:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
             raise InputError(
-                f"document {self.id!r} is empty or only white space; leave it out of the corpus"
-            )
+                f"{what} holds half a character (a lone surrogate, {text[error.start]!r}) at "
+                f'{error.start}; decode its bytes with errors="replace", or replace it: '
+                'text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")'
+            ) from error
+    return text
+
+
+class Draft(NamedTuple):
+    """A document as it was handed in, not yet looked at.
+
+    Attributes:
+        id: None for the next free number.
+        text: Whatever was given as the text.
+        metadata: Whatever was given as the metadata.
+        problem: What is wrong with it at first sight, if anything.
+    """
+
+    id: str | None
+    text: Any
+    metadata: Any
+    problem: str | None = None
+
+
+class Skipped(NamedTuple):
+    """A document that was handed in and left out.
+
+    Attributes:
+        place: Its number among those handed in, from 0.
+        id: Its id, where it had one.
+        reason: What is wrong with it, and what to do.
+    """
+
+    place: int
+    id: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"documents[{self.place}]: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +121,7 @@ class Span:
             the same document; ``"hop"``, what the best spans lead to; ``"bias"``, 1 for a lead or
             tail; as they apply.
         tokens: Length in tokens of the target model.
-        metadata: The source document's metadata.
+        metadata: The source document's metadata, read-only.
     """
 
     document_id: str

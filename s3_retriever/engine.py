@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from s3_retriever.answer import STOP, Prompt, build_prompt
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
-from s3_retriever.corpus import Corpus, as_documents
+from s3_retriever.corpus import Corpus
 from s3_retriever.documents import Answer
 from s3_retriever.errors import InputError
 from s3_retriever.generate import TextGenerator
 from s3_retriever.hop import read_leads
+from s3_retriever.intake import take_in
 from s3_retriever.persist import State, load_state, save_state
 from s3_retriever.postings import PostingsBuilder
 from s3_retriever.question import read_questions
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from s3_retriever.backbone import Backbone
-    from s3_retriever.documents import Document
+    from s3_retriever.documents import Document, Draft, Skipped
     from s3_retriever.filters import Filter
     from s3_retriever.hop import Lead
+    from s3_retriever.intake import OnError
 
 
 class EndogenousIndex:
@@ -54,13 +56,16 @@ class EndogenousIndex:
         self.scan_config = state.scan
         self.answer_config = state.answer
         self._report = state.report
+        self._saved = state.saved
         self._corpus = Corpus(state.entries, state.bank)
         self._changing = Lock()
+        self._skipped: tuple[Skipped, ...] = ()
+        self._kept = self._contents() if state.saved is not None else None
 
     @classmethod
     def build(
         cls,
-        documents: Iterable[Document | str],
+        documents: Iterable[Document | Draft | str],
         *,
         model: Any = None,
         tokenizer: Any = None,
@@ -69,6 +74,7 @@ class EndogenousIndex:
         search: SearchConfig | Mapping[str, Any] | None = None,
         answer: AnswerConfig | Mapping[str, Any] | None = None,
         progress: bool = True,
+        on_error: OnError = "raise",
     ) -> Self:
         """Read documents through a model and index what it attends by.
 
@@ -83,42 +89,53 @@ class EndogenousIndex:
             search: Defaults of `search`.
             answer: Defaults of `answer`.
             progress: Show bars on standard error.
+            on_error: What becomes of documents that cannot be indexed: ``"raise"`` names them all
+                and reads none; ``"skip"`` reads the others, warns (`SkippedWarning`) and lists
+                them with their reasons in `skipped`.
 
         Raises:
-            InputError: no documents, or some that cannot be indexed; all are named or none is
-                read.
+            InputError: no documents, or some that cannot be indexed. All are checked before any
+                is read.
             UnsupportedModelError: a model that cannot serve.
             ModelMismatchError: a bank for another model.
             BankError: a damaged bank.
         """
         settings = ScanConfig.of(scan), SearchConfig.of(search), AnswerConfig.of(answer)
-        checked = as_documents(documents)
+        checked, skipped = take_in(documents, on_error=on_error)
         if not checked:
-            raise InputError("there is no document to index; give at least one")
+            why = f"; left out was {skipped[0]}" if skipped else ""
+            raise InputError(f"there is no document to index; give at least one{why}")
         backbone = resolve_backbone(model, tokenizer, progress)
         bank = resolve_bank(bank, backbone, checked, progress)
         state = State((), bank, *settings, ScanReport())
         index = cls(backbone, state)
         index.add(checked, progress=progress)
+        index._skipped = skipped
         return index
 
     def add(
-        self, documents: Iterable[Document | str], *, progress: bool = False
+        self,
+        documents: Iterable[Document | Draft | str],
+        *,
+        progress: bool = False,
+        on_error: OnError = "raise",
     ) -> tuple[str, ...]:
         """Read more documents; all are added, or, where anything fails, none.
 
         Args:
             documents: As for `build`; none at all is no error.
             progress: Show a bar on standard error.
+            on_error: As for `build`.
 
         Returns:
             Their ids, in order.
 
         Raises:
-            InputError: an id that is taken or comes twice, or something that cannot be indexed.
+            InputError: an id that is taken or comes twice, or something that cannot be indexed;
+                the message names all such.
         """
         with self._changing:
-            checked = as_documents(documents, self._corpus.documents)
+            checked, self._skipped = take_in(documents, self._corpus.documents, on_error)
             clock = ScanClock(self.backbone.device)
             with self._inverting(clock) as postings:
                 entries = scan_documents(
@@ -162,6 +179,11 @@ class EndogenousIndex:
     def documents(self) -> Mapping[str, Document]:
         """The documents by id, in the order they were added; a snapshot."""
         return self._corpus.documents
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What the last `build` or `add` left out, with ``on_error="skip"``."""
+        return self._skipped
 
     def search(
         self,
@@ -344,26 +366,79 @@ class EndogenousIndex:
             return None
         return build_prompt(self._generator, question, found.spans, config)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the index to a folder; a folder that holds one is brought up to date.
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the index to a folder; a folder that holds it is brought up to date.
 
         The model is not written, the bank is. Interrupted at any point, the folder holds what it
-        held before or the new index, whole.
+        held before or the new index, whole. What another process has added to, changed in or
+        deleted from the folder since it was loaded or saved here is kept, and is in this index
+        from then on. The folder may be missing or empty, or hold an index: this one, or one whose
+        documents are all in this one.
+
+        Args:
+            path: The folder.
+            overwrite: Replace whatever index the folder holds.
 
         Raises:
-            InputError: metadata that cannot be stored as JSON.
-            IndexFileError: the folder is read-only, full, in use or not an index.
+            IndexConflictError: another process changed the same documents in another way, or the
+                folder holds another index; nothing was saved, and nothing is lost.
+            IndexFileError: the folder is read-only, full, in use, or holds something else.
         """
         with self._changing:
-            state = State(
-                entries=self._corpus.entries(),
-                bank=self.bank,
-                scan=self.scan_config,
-                search=self.config,
-                answer=self.answer_config,
-                report=self._report,
-            )
-            save_state(path, state)
+            self._saved, merged = save_state(path, self._state(), overwrite)
+            if merged:
+                self._adopt(load_state(path))
+            self._kept = self._contents()
+
+    def _adopt(self, state: State) -> None:
+        """Become what a folder holds, another process's changes included."""
+        self._corpus = Corpus(state.entries, self.bank)
+        self.config, self.scan_config = state.search, state.scan
+        self.answer_config, self._report = state.answer, state.report
+        self._saved = state.saved
+
+    def _state(self) -> State:
+        return State(
+            entries=self._corpus.entries(),
+            bank=self.bank,
+            scan=self.scan_config,
+            search=self.config,
+            answer=self.answer_config,
+            report=self._report,
+            saved=self._saved,
+        )
+
+    def _contents(self) -> tuple[object, ...]:
+        """What a save writes, comparable with ``==``."""
+        return self._corpus, self.config, self.scan_config, self.answer_config
+
+    def __copy__(self) -> Self:
+        """A second index of the same documents, which may be changed by itself.
+
+        The model and its weights are shared, and so are documents and codes, which never change.
+        """
+        with self._changing:
+            other = type(self)(self.backbone, self._state())
+            other._corpus, other._skipped = self._corpus, self._skipped
+            other._kept = self._kept
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the folder: what is unpickled is loaded from there, and so is the model.
+
+        Raises:
+            InputError: the index is not saved as it is.
+        """
+        with self._changing:
+            if self._saved is None or self._kept != self._contents():
+                raise InputError(
+                    "an index is pickled by its folder, and this one has changes that are not "
+                    "saved: index.save(folder) first, or hand on the folder and load it there"
+                )
+            return _reopen, (type(self), str(self._saved.folder), self.backbone)
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, model: Any = None, tokenizer: Any = None) -> Self:
@@ -403,3 +478,7 @@ class EndogenousIndex:
             layers=spec.layers,
             scan=self._report,
         )
+
+
+def _reopen(kind: type[EndogenousIndex], folder: str, backbone: Backbone) -> EndogenousIndex:
+    return kind.load(folder, model=backbone)

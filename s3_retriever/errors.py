@@ -33,3 +33,11 @@ class FormatVersionError(IndexFileError):
 
 class MissingExtraError(S3Error, ImportError):
     """An optional dependency is not installed; the message holds the install command."""
+
+
+class IndexConflictError(IndexFileError):
+    """An index folder holds what another process wrote, and saving over it would lose that."""
+
+
+class SkippedWarning(UserWarning):
+    """Documents were left out because they cannot be indexed; the message names them."""

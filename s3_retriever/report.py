@@ -42,13 +42,19 @@ class ScanReport:
         return self.tokens / self.seconds if self.seconds else 0.0
 
     def __add__(self, other: ScanReport) -> ScanReport:
+        return self._plus(other, 1)
+
+    def __sub__(self, other: ScanReport) -> ScanReport:
+        return self._plus(other, -1)
+
+    def _plus(self, other: ScanReport, sign: int) -> ScanReport:
         return ScanReport(
-            tokens=self.tokens + other.tokens,
-            read_tokens=self.read_tokens + other.read_tokens,
-            batches=self.batches + other.batches,
-            seconds=self.seconds + other.seconds,
+            tokens=self.tokens + sign * other.tokens,
+            read_tokens=self.read_tokens + sign * other.read_tokens,
+            batches=self.batches + sign * other.batches,
+            seconds=self.seconds + sign * other.seconds,
             stages={
-                name: self.stages.get(name, 0.0) + other.stages.get(name, 0.0)
+                name: self.stages.get(name, 0.0) + sign * other.stages.get(name, 0.0)
                 for name in STAGES
                 if name in self.stages or name in other.stages
             },

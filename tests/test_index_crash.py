@@ -24,11 +24,13 @@ from s3_retriever.index import catalogue, files, index_info, save_index, store, 
 CALLS = [
     "make_folder",
     "create",
+    "append",
     "write",
     "sync",
     "sync_folder",
     "replace",
     "remove",
+    "remove_folder",
     "lock",
     "connect",
     "execute",
@@ -44,6 +46,8 @@ SMALL_AND_QUICK = [
 OLD = [*samples(8), sample("changed", 30, 100)]
 NEW = [*samples(8)[5:], sample("changed", 40, 101), sample("new", 60, 102), sample("more", 5, 103)]
 NEW_HEADER = {"model": "another"}
+OLD_BANK = {f"bank-{'0' * 16}/bank.json": b"old", f"bank-{'0' * 16}/sae_0/cfg.json": b"old too"}
+NEW_BANK = {f"bank-{'1' * 16}/bank.json": b"new", f"bank-{'1' * 16}/sae_0/cfg.json": b"new too"}
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +64,7 @@ def template(request, tmp_path):
     """
     folder = tmp_path / "template"
     if request.param == "existing index":
-        save_index(folder, documents=OLD, header=HEADER)
+        save_old(folder)
     elif request.param == "empty index":
         save_index(folder, documents=[], header=HEADER)
         (folder / "segments").rmdir()
@@ -74,8 +78,21 @@ def copy_of(template, folder):
     return folder
 
 
+def save_old(folder):
+    save_index(folder, documents=OLD, header=HEADER, attached=OLD_BANK)
+
+
 def save_new(folder):
-    save_index(folder, documents=NEW, header=NEW_HEADER)
+    save_index(folder, documents=NEW, header=NEW_HEADER, attached=NEW_BANK)
+
+
+def attached(folder):
+    """What of the two banks is there, whole or not."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.glob("bank-*/**/*")
+        if path.is_file() and path.suffix == ".json"
+    }
 
 
 def check_whole(folder, template, *, saved=None):
@@ -90,12 +107,18 @@ def check_whole(folder, template, *, saved=None):
     old = loaded(template) if template.exists() else None
     new = expected(NEW, NEW_HEADER)
     assert state in (old, new)
+    if state == new:
+        assert NEW_BANK.items() <= attached(folder).items()
+    elif template.exists() and attached(template):
+        assert OLD_BANK.items() <= attached(folder).items()
     if saved is not None:
         assert (state == new) is saved
     save_new(folder)
     assert loaded(folder) == new
     assert len(segment_files(folder)) == index_info(folder).segments
-    assert {path.name for path in folder.iterdir()} == {"catalogue.sqlite", "segments", "lock"}
+    assert attached(folder) == NEW_BANK
+    names = {"catalogue.sqlite", "segments", "lock", f"bank-{'1' * 16}"}
+    assert {path.name for path in folder.iterdir()} == names
     return state == new
 
 
@@ -126,7 +149,7 @@ def names_of_calls(template, folder):
     copy_of(template, folder)
     with intercepted(record):
         save_new(folder)
-    assert set(CALLS) - set(names) <= {"make_folder", "remove", "replace"}
+    assert set(CALLS) - set(names) <= {"make_folder", "remove", "remove_folder", "replace"}
     return names
 
 
@@ -185,7 +208,7 @@ def test_a_failed_save_leaves_no_files_behind(template, tmp_path):
     folder = tmp_path / "index"
     names_of_calls(template, folder)
     copy_of(template, folder)
-    before = {path for path in folder.rglob("*") if path.suffix in (".safetensors", ".sqlite")}
+    before = {path for path in folder.rglob("*") if path.is_file()}
 
     def fail(name, function, arguments):
         if name == "execute" and arguments[1] == "COMMIT":
@@ -228,6 +251,10 @@ class Disk:
     def create(self, path):
         self.unsynced.add(path)
         self._undone(path, lambda: path.unlink(missing_ok=True))
+
+    def append(self, path, data):
+        if not path.exists():
+            self._undone(path, lambda: path.unlink(missing_ok=True))
 
     def sync(self, file):
         self.unsynced.discard(Path(file.name))
@@ -411,13 +438,13 @@ for change in crash.SMALL_AND_QUICK:
 print("ready", flush=True)
 while True:
     crash.save_new(sys.argv[1])
-    save_index(sys.argv[1], documents=crash.OLD, header=crash.HEADER)
+    crash.save_old(sys.argv[1])
 """
 
 
 def test_a_process_is_killed_at_any_time(tmp_path):
     template, folder = tmp_path / "template", tmp_path / "index"
-    save_index(template, documents=OLD, header=HEADER)
+    save_old(template)
     copy_of(template, folder)
     for milliseconds in (2, 9, 17):
         process = run_python(SAVE_FOR_EVER, folder, stdout=subprocess.PIPE)

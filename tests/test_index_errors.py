@@ -334,6 +334,7 @@ def test_an_old_journal_does_not_spoil_a_new_index(folder, tmp_path):
     shutil.copytree(folder, crashed)
     assert loaded(crashed) == expected(samples(30))
     (folder / "catalogue.sqlite").unlink()
+    shutil.rmtree(folder / "segments")
     save_index(folder, documents=samples(5, seed=40), header={})
     assert loaded(folder) == expected(samples(5, seed=40), {})
     assert verify_index(folder).ok

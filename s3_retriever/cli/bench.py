@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
+from s3_retriever.cli.sources import read_documents
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from s3_retriever.resolve import resolve_backbone, resolve_bank
     from s3_retriever.scan import scan
 
-    documents = common.read_documents(args.paths) if args.paths else topics()[:_TOPICS]
+    documents = read_documents(args.paths) if args.paths else topics()[:_TOPICS]
     config = ScanConfig().replace(
         chunk_tokens=args.chunk_tokens,
         batch_tokens=args.batch_tokens,

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from s3_retriever.fitting import CalibrateConfig, builtin_sets, calibrate, load_set
     from s3_retriever.resolve import resolve_backbone
 
-    common.check_output(args.output)
+    common.check_output(args.output, new=True)
     sets = tuple(map(load_set, args.dataset)) if args.dataset else builtin_sets()
     config = CalibrateConfig().replace(depth=args.depth, heads=args.heads)
     backbone = resolve_backbone(args.model, None, not args.quiet)

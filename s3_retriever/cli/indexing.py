@@ -2,31 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3_retriever.cli import common
+from s3_retriever.cli.sources import (
+    STDIN,
+    Sources,
+    documents_of,
+    gone_below,
+    read_sources,
+    say_what_is_missing,
+)
 from s3_retriever.errors import InputError
+from s3_retriever.text_files import SUFFIXES
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from s3_retriever.documents import Document
     from s3_retriever.engine import EndogenousIndex
 
 EXAMPLES = """\
   s3-retriever index notes/ -o notes.s3
   s3-retriever index report.txt minutes.md -o work.s3
-  pdftotext book.pdf - | s3-retriever index - -o book.s3
-  s3-retriever index notes/ -o notes.s3        again: only what changed is read,
-                                               and what left the folder is forgotten"""
+  pdftotext book.pdf - | s3-retriever index - --name book.pdf -o books.s3
+  s3-retriever index notes/ -o notes.s3        again: only what is new or changed is read
+  s3-retriever index --sync notes/ -o notes.s3
+                                               the same, and what left notes/ is forgotten
+exit code: 0, or 3 where files of a folder could not be read; they are named, the rest is indexed"""
+
+LEFT_OUT = 3
+"""Exit code where files of a folder could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What one run did.
+
+    Attributes:
+        read: Ids of documents that were new or changed.
+        forgotten: Ids of those that were deleted.
+        gone: Ids of those whose file is gone, and that are kept.
+        seconds: Of the scan.
+    """
+
+    read: Sequence[str]
+    forgotten: Sequence[str]
+    gone: Sequence[str]
+    seconds: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="text file, folder, or - (stdin)")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="text file, folder, or - (stdin)")
     parser.add_argument("-o", "--output", required=True, metavar="INDEX", help="index folder")
+    parser.add_argument("--name", metavar="NAME", help="name of the text on standard input")
+    parser.add_argument(
+        "--sync",
+        action="append",
+        default=[],
+        metavar="ROOT",
+        help="read this folder, and forget what was read from it and is not there any more",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="index nothing if a file cannot be read"
+    )
     parser.add_argument("--bank", metavar="FOLDER", help="bank made by train; default: automatic")
     parser.add_argument("--chunk-tokens", type=int, metavar="N", help="new tokens read at a time")
     parser.add_argument("--max-memory", metavar="SIZE", help="on a GPU, such as 4GiB")
@@ -36,39 +78,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build an index, or bring one up to date."""
+    """Build an index, or bring one up to date, with the folder held from loading to saving."""
+    from s3_retriever.index import holding
+
+    if not args.paths and not args.sync:
+        raise InputError("nothing to read: give a file, a folder, - or --sync FOLDER")
+    common.check_output(args.output)
+    there = [root for root in args.sync if Path(root).exists()]
+    sources = read_sources([*args.paths, *there], args.name, args.strict)
+    with holding(args.output):
+        index, change = _changed(args, sources)
+        index.save(args.output)
+    say_what_is_missing(sources.reading)
+    _report(args, index, sources, change)
+    return LEFT_OUT if sources.reading.failed else 0
+
+
+def _changed(args: argparse.Namespace, sources: Sources) -> tuple[EndogenousIndex, _Change]:
     from s3_retriever.config import ScanConfig
     from s3_retriever.engine import EndogenousIndex
 
-    common.check_output(args.output)
-    documents = common.read_documents(args.paths)
     progress = common.shows_progress(args)
     if (Path(args.output) / "catalogue.sqlite").exists():
         index = EndogenousIndex.load(args.output, model=args.model)
         _check_same(args, index)
-        before = index.stats.scan_seconds
-        read, gone = _update(index, documents, args.paths, progress)
-    else:
-        scan = ScanConfig().replace(chunk_tokens=args.chunk_tokens, max_memory=args.max_memory)
-        index = EndogenousIndex.build(
-            documents, model=args.model, bank=args.bank, scan=scan, progress=progress
-        )
-        before, read, gone = 0.0, len(documents), 0
-    index.save(args.output)
-    _report(args, index, read, gone, index.stats.scan_seconds - before)
-    return 0
+        return index, _update(index, args, sources, progress)
+    if not sources:
+        paths = ", ".join([*args.paths, *args.sync])
+        say_what_is_missing(sources.reading)
+        raise InputError(f"{paths} holds no text ({', '.join(SUFFIXES)}); check the path")
+    scan = ScanConfig().replace(chunk_tokens=args.chunk_tokens, max_memory=args.max_memory)
+    index = EndogenousIndex.build(
+        documents_of(sources), model=args.model, bank=args.bank, scan=scan, progress=progress
+    )
+    return index, _Change([*index.documents], (), (), index.stats.scan_seconds)
 
 
 def _update(
-    index: EndogenousIndex, documents: Sequence[Document], paths: Sequence[str], progress: bool
-) -> tuple[int, int]:
-    """Read what is new or changed and forget what is gone; returns how many of each."""
-    old = index.documents
-    gone = common.gone(paths, old.values(), {document.id for document in documents})
-    changed = [d for d in documents if d.id not in old or old[d.id].text != d.text]
+    index: EndogenousIndex, args: argparse.Namespace, sources: Sources, progress: bool
+) -> _Change:
+    """Read what is new or changed, and forget what is gone where that is asked for."""
+    old, before = index.documents, index.stats.scan_seconds
+    _check_stdin(args, sources, old)
+    found = documents_of(sources, old)
+    gone = _gone(args.sync, index, sources)
+    changed = [d for d in found if d.id not in old or old[d.id].text != d.text]
     index.delete([*gone, *(d.id for d in changed if d.id in old)])
     index.add(changed, progress=progress)
-    return len(changed), len(gone)
+    kept = [id for id in _gone(args.paths, index, sources) if id not in gone]
+    seconds = index.stats.scan_seconds - before
+    return _Change([document.id for document in changed], gone, kept, seconds)
+
+
+def _gone(roots: Sequence[str], index: EndogenousIndex, sources: Sources) -> list[str]:
+    places = [Path(root).resolve() for root in roots if root != "-"]
+    empty = sources.reading.empty
+    every = (gone_below(place, index.documents.values(), empty) for place in places)
+    return list(dict.fromkeys(id for ids in every for id in ids))
+
+
+def _check_stdin(args: argparse.Namespace, sources: Sources, old: Any) -> None:
+    """Refuse a second text without a name, which would take the place of the first."""
+    text = sources.named.get(STDIN)
+    if args.name is None and text is not None and STDIN in old and old[STDIN].text != text:
+        raise InputError(
+            f"{args.output} holds another text from standard input; give this one a name, --name "
+            f"NAME, or, to take the other's place, --name {STDIN}"
+        )
 
 
 def _check_same(args: argparse.Namespace, index: EndogenousIndex) -> None:
@@ -87,25 +163,36 @@ def _check_same(args: argparse.Namespace, index: EndogenousIndex) -> None:
 
 
 def _report(
-    args: argparse.Namespace, index: EndogenousIndex, read: int, gone: int, seconds: float
+    args: argparse.Namespace, index: EndogenousIndex, sources: Sources, change: _Change
 ) -> None:
-    stats = index.stats
+    stats, reading = index.stats, sources.reading
     if args.json:
         common.print_json(
             {
                 "index": args.output,
-                "read": read,
-                "forgotten": gone,
+                "read": len(change.read),
+                "forgotten": list(change.forgotten),
+                "gone": list(change.gone),
+                "left_out": dict(reading.failed),
+                "empty": [str(path) for path in reading.empty],
+                "other_kinds": reading.others,
                 "documents": stats.documents,
                 "characters": stats.characters,
                 "tokens": stats.tokens,
                 "bytes_per_token": stats.bytes_per_token,
-                "seconds": seconds,
+                "seconds": change.seconds,
             }
         )
         return
-    print(f"read {read:,} of {stats.documents:,} documents into {args.output}")
-    if gone:
-        print(f"forgot {gone:,} that are no longer in their folder")
+    print(f"read {len(change.read):,} of {stats.documents:,} documents into {args.output}")
+    if change.forgotten:
+        print(f"forgot {len(change.forgotten):,}: {', '.join(change.forgotten)}")
+    if change.gone:
+        print(
+            f"kept {len(change.gone):,} whose files are gone: {', '.join(change.gone)}; to forget "
+            "them: --sync FOLDER"
+        )
+    if others := reading.other_kinds():
+        print(f"not read: {others}")
     print(stats)
     print("next:", common.command_line("ask", args.output, "a question", model=args.model))

@@ -6,14 +6,16 @@ import argparse
 import io
 import os
 import sys
+import warnings
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from s3_retriever import __version__
-from s3_retriever.errors import S3Error
+from s3_retriever.errors import InputError, S3Error, SkippedWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 COMMANDS = {
     "demo": ("s3_retriever.cli.demo", "read the Python language reference and ask it questions"),
@@ -44,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")
     try:
         args = _parse(words)
-        code: int = args.run(args)
+        _check_words(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_warn, warnings.showwarning)
+            code: int = args.run(args)
         sys.stdout.flush()
     except SystemExit as stop:  # argparse has printed help, or what is wrong
         return int(stop.code or 0)
@@ -63,6 +68,28 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(_fail(f"{message}; type: {self.prog} --help", 2))
+
+
+def _warn(
+    show: Callable[..., None], message: Warning | str, category: type[Warning], *rest: Any
+) -> None:
+    """Show what was left out as this program says things; other warnings as Python does."""
+    if issubclass(category, SkippedWarning):
+        print(f"s3-retriever: {message}", file=sys.stderr)
+    else:
+        show(message, category, *rest)
+
+
+def _check_words(args: argparse.Namespace) -> None:
+    """Refuse a question that came in as bytes that are no UTF-8, as Python marks them."""
+    question = getattr(args, "question", "")
+    wrong = [ord(sign) - 0xDC00 for sign in question if 0xDC80 <= ord(sign) <= 0xDCFF]
+    if wrong:
+        raise InputError(
+            f"the question holds bytes that are not UTF-8 (0x{wrong[0]:02X}): this terminal sends "
+            "another encoding; set it to UTF-8, or type the question as "
+            "\"$(printf %s 'the question' | iconv -f CP1252 -t UTF-8)\""
+        )
 
 
 def _fail(message: str, code: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
+from s3_retriever.cli.sources import read_documents
 
 if TYPE_CHECKING:
     import argparse
@@ -40,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from s3_retriever.fitting import builtin_bank, builtin_sets, calibrate, make_bank
     from s3_retriever.resolve import resolve_backbone
 
-    common.check_output(args.output)
-    documents = common.read_documents(args.paths)
+    common.check_output(args.output, new=True)
+    documents = read_documents(args.paths)
     config = TrainConfig().replace(
         n_latents=args.latents, k=args.k, steps=args.steps, seed=args.seed
     )

@@ -29,9 +29,10 @@ from s3_retriever.codec.calibration import ARRAYS, Calibration
 from s3_retriever.codec.residual import Residual
 from s3_retriever.codec.sae import Sae
 from s3_retriever.errors import BankError, ModelMismatchError
+from s3_retriever.folders import write_new
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 VERSION = 1
 """Version of the bank folder's format."""
@@ -41,37 +42,52 @@ _DEFAULT_SCALE = 1e-3  # for an SAE made elsewhere: values up to 65, in 255 step
 _NAMES = {"w_enc": "W_enc", "b_enc": "b_enc", "w_dec": "W_dec", "b_dec": "b_dec"}
 
 
-def save_bank(bank: Bank, folder: Path) -> None:
-    """Write a bank; ``bank.json`` comes last and names the checksums of the rest.
-
-    Raises:
-        BankError: the folder cannot be written.
-    """
+def bank_files(bank: Bank) -> dict[str, bytes]:
+    """Return the files of a bank's folder, by path below it; equal banks have equal files."""
     calibration = bank.calibration
     names = [f"sae_{j}" for j in range(len(bank.saes))]
+    files = {"calibration.safetensors": _calibration_bytes(calibration)}
+    if bank.residual is not None:
+        files[_RESIDUAL] = save({"scale": bank.residual.scale.contiguous()})
+    for name, sae in zip(names, bank.saes, strict=True):
+        files |= {f"{name}/{file}": data for file, data in _sae_files(sae, bank.model_name).items()}
+    description = {
+        "format": "s3-retriever bank",
+        "version": VERSION,
+        "model_name": bank.model_name,
+        "fingerprint": bank.fingerprint,
+        **_places(calibration),
+        "saes": names,
+        "gain_scale": None if bank.residual is None else bank.residual.gain_scale,
+        "training": dict(bank.metadata),
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    }
+    return {**files, "bank.json": _json(description)}
+
+
+def save_bank(bank: Bank, folder: Path) -> None:
+    """Write a bank into a folder of its own, whole or not at all.
+
+    Raises:
+        BankError: the folder cannot be written, or holds something else, another bank included.
+    """
+    _write_folder(folder, bank_files(bank))
+
+
+def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "bank.json").unlink(missing_ok=True)
-        arrays = {name: _compact(getattr(calibration, name)) for name in ARRAYS}
-        _write_tensors(arrays, folder / "calibration.safetensors")
-        if bank.residual is not None:
-            _write_tensors({"scale": bank.residual.scale.contiguous()}, folder / _RESIDUAL)
-        for name, sae in zip(names, bank.saes, strict=True):
-            save_sae(sae, folder / name, model_name=bank.model_name)
-        description = {
-            "format": "s3-retriever bank",
-            "version": VERSION,
-            "model_name": bank.model_name,
-            "fingerprint": bank.fingerprint,
-            **_places(calibration),
-            "saes": names,
-            "gain_scale": None if bank.residual is None else bank.residual.gain_scale,
-            "training": dict(bank.metadata),
-            "sha256": {file: _sha256(folder / file) for file in _files(names, bank.residual)},
-        }
-        (folder / "bank.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+        write_new(folder, files)
+    except FileExistsError as error:
+        raise BankError(
+            f"{error}, so nothing was written over it; choose a folder that does not exist yet, or "
+            "delete this one first"
+        ) from error
     except OSError as error:
-        raise BankError(f"cannot write the bank to {folder}: {error}; choose a folder") from error
+        raise BankError(f"cannot write to {folder}: {error}; choose another folder") from error
+
+
+def _json(description: dict[str, Any]) -> bytes:
+    return json.dumps(description, indent=1).encode()
 
 
 def load_bank(folder: Path) -> Bank:
@@ -120,27 +136,27 @@ def save_calibration(calibration: Calibration, folder: str | Path, fingerprint: 
 
     Args:
         calibration: To write.
-        folder: Made where it is missing.
+        folder: Missing or empty.
         fingerprint: Of the model, for these taps.
 
     Raises:
-        BankError: the folder cannot be written.
+        BankError: the folder cannot be written, or holds something else.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        arrays = {name: _compact(getattr(calibration, name)) for name in ARRAYS}
-        _write_tensors(arrays, folder / "calibration.safetensors")
-        description = {
-            "format": "s3-retriever calibration",
-            "version": VERSION,
-            "fingerprint": fingerprint,
-            **_places(calibration),
-        }
-        text = json.dumps(description, indent=1)
-        (folder / "calibration.json").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BankError(f"cannot write to {folder}: {error}; choose a folder") from error
+    description = {
+        "format": "s3-retriever calibration",
+        "version": VERSION,
+        "fingerprint": fingerprint,
+        **_places(calibration),
+    }
+    files = {
+        "calibration.safetensors": _calibration_bytes(calibration),
+        "calibration.json": _json(description),
+    }
+    _write_folder(Path(folder), files)
+
+
+def _calibration_bytes(calibration: Calibration) -> bytes:
+    return bytes(save({name: _compact(getattr(calibration, name)) for name in ARRAYS}))
 
 
 def load_calibration(
@@ -194,14 +210,16 @@ def _calibration(description: dict[str, Any], folder: Path) -> Calibration:
 
 
 def save_sae(sae: Sae, folder: Path, *, model_name: str = "") -> None:
-    """Write one SAE in the layout of SAELens.
+    """Write one SAE in the layout of SAELens, into a folder of its own.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or holds something else.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    write_new(folder, _sae_files(sae, model_name))
+
+
+def _sae_files(sae: Sae, model_name: str) -> dict[str, bytes]:
     tensors = {theirs: _compact(getattr(sae, ours)) for ours, theirs in _NAMES.items()}
-    _write_tensors(tensors, folder / "sae_weights.safetensors")
     config = {
         "architecture": "topk",
         "d_in": sae.d_in,
@@ -220,7 +238,7 @@ def save_sae(sae: Sae, folder: Path, *, model_name: str = "") -> None:
             "scale": sae.scale,
         },
     }
-    (folder / "cfg.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+    return {"sae_weights.safetensors": save(tensors), "cfg.json": _json(config)}
 
 
 def load_sae(folder: str | Path, *, taps: Sequence[Tap] | None = None) -> Sae:
@@ -283,11 +301,6 @@ def _compact(tensor: Tensor) -> Tensor:
     tensor = tensor.detach().cpu().contiguous()
     half = tensor.to(torch.float16)
     return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
-
-
-def _write_tensors(tensors: dict[str, Tensor], file: Path) -> None:
-    """Write tensors; a full disk is an `OSError`, which safetensors' own writing would hide."""
-    file.write_bytes(save(tensors))
 
 
 def _read_tensors(file: Path, names: Sequence[str]) -> dict[str, Tensor]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
-from s3_retriever.errors import InputError
+from s3_retriever.errors import InputError, SkippedWarning
 from s3_retriever.evaluate.external import locate
 from s3_retriever.fitting.questions import Evidence, LabelledQuestion, LabelledSet
+from s3_retriever.text_files import SUFFIXES, read_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-SUFFIXES = (".txt", ".md", ".markdown", ".rst", ".text")
-"""Files that are read as text."""
 
 QUESTIONS = "questions.jsonl"
 
@@ -48,14 +47,13 @@ def load_folder(folder: str | Path) -> LabelledSet:
 
 
 def _documents(folder: Path) -> Iterator[Document]:
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            try:
-                text = path.read_bytes().decode("utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise InputError(f"{path} cannot be read as UTF-8: {error}") from error
-            if text.strip():
-                yield Document(id=path.relative_to(folder).as_posix(), text=text)
+    reading = read_folder(folder)
+    if reading.failed:
+        raise InputError(f"{folder} holds what cannot be read: {reading.problems()}")
+    if others := reading.other_kinds(apart_from=(QUESTIONS,)):
+        warnings.warn(f"not read: {others}", SkippedWarning, stacklevel=3)
+    for file in reading.files:
+        yield Document(id=file.place, text=file.text)
 
 
 def _questions(path: Path, texts: Mapping[str, str]) -> Iterator[LabelledQuestion]:

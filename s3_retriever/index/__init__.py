@@ -3,6 +3,7 @@
 The package knows documents and named arrays; it knows nothing of models.
 """
 
+from s3_retriever.index.catalogue import Version, stored_version
 from s3_retriever.index.gather import StoredDocument
 from s3_retriever.index.store import (
     IndexInfo,
@@ -12,6 +13,7 @@ from s3_retriever.index.store import (
     save_index,
     verify_index,
 )
+from s3_retriever.index.target import check_target, holding
 from s3_retriever.index.verify import VerifyReport
 
 __all__ = [
@@ -19,8 +21,12 @@ __all__ = [
     "LoadedIndex",
     "StoredDocument",
     "VerifyReport",
+    "Version",
+    "check_target",
+    "holding",
     "index_info",
     "load_index",
     "save_index",
+    "stored_version",
     "verify_index",
 ]

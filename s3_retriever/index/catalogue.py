@@ -36,6 +36,12 @@ SYNCHRONOUS = "EXTRA"
 only the old catalogue names are removed right after it."""
 
 _TEMPORARY = "catalogue.sqlite.tmp"
+LEFTOVERS = (_TEMPORARY, f"{_TEMPORARY}-journal", f"{CATALOGUE}-journal")
+"""Names of files that a killed save may leave where there was no catalogue."""
+
+ATTACHED = "attached"
+"""In a header: paths of the files beside the catalogue that belong to the index."""
+
 _APPLICATION = 0x53335249
 _TABLES = (
     "CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -89,6 +95,24 @@ class Contents:
     header: Mapping[str, Any]
     segments: Mapping[str, Segment]
     entries: tuple[Entry, ...]
+
+    @property
+    def files(self) -> set[str]:
+        """Paths below the folder of all files that belong to the index, the catalogue apart."""
+        return {s.file for s in self.segments.values()} | {*self.header.get(ATTACHED, ())}
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One state of an index.
+
+    Attributes:
+        seal: The catalogue's checksum; another state has another.
+        contents: What it holds, texts and arrays apart.
+    """
+
+    seal: str
+    contents: Contents
 
 
 @contextmanager
@@ -153,7 +177,24 @@ def read_texts(connection: sqlite3.Connection) -> dict[str, str]:
     return {digest: text.decode() for digest, text in rows}
 
 
-def stored_contents(folder: Path) -> Contents | None:
+def read_version(connection: sqlite3.Connection) -> Version:
+    """Read all but the texts, with the seal."""
+    (seal,) = connection.execute("SELECT sha256 FROM seal").fetchone() or ("",)
+    return Version(seal, read_contents(connection))
+
+
+def check_format_of(folder: Path) -> None:
+    """Make sure that the catalogue of a folder is ours and can be read by this release.
+
+    Raises:
+        IndexFileError: it is not, or it cannot be read at all.
+        FormatVersionError: a newer release wrote it.
+    """
+    with open_catalogue(folder):
+        pass
+
+
+def stored_version(folder: Path) -> Version | None:
     """Return what an index holds, or ``None`` where there is no catalogue yet.
 
     Raises:
@@ -162,7 +203,7 @@ def stored_contents(folder: Path) -> Contents | None:
     if not (folder / CATALOGUE).exists():
         return None
     with open_catalogue(folder) as connection:
-        return read_contents(connection)
+        return read_version(connection)
 
 
 class Draft:
@@ -188,12 +229,15 @@ class Draft:
             with suppress(OSError):
                 _remove_temporary(self._folder)
 
-    def write(self, contents: Contents, new_texts: Mapping[str, str]) -> None:
+    def write(self, contents: Contents, new_texts: Mapping[str, str]) -> Version:
         """Write everything, not yet for others to see.
 
         Args:
             contents: What the catalogue shall hold.
             new_texts: By digest, those of its texts that it may not hold yet.
+
+        Returns:
+            The state that `commit` makes the folder's.
 
         Raises:
             IndexFileError: it could not be written.
@@ -206,7 +250,9 @@ class Draft:
                 files.execute_many(connection, _INSERT[table], rows)
             gone = "DELETE FROM texts WHERE digest NOT IN (SELECT text FROM documents)"
             files.execute(connection, gone)
-            files.execute(connection, "INSERT INTO seal VALUES (?)", (checksum(connection),))
+            seal = checksum(connection)
+            files.execute(connection, "INSERT INTO seal VALUES (?)", (seal,))
+        return Version(seal, contents)
 
     def _begin(self) -> sqlite3.Connection:
         if self._new:

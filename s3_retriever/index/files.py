@@ -34,6 +34,14 @@ def write(file: BinaryIO, data: bytes) -> None:
     file.write(data)
 
 
+def append(path: Path, data: bytes) -> None:
+    """Add to the end of a file, created if missing, and bring it to the disk."""
+    with path.open("ab") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def sync(file: BinaryIO) -> None:
     """Bring the file's bytes to the disk."""
     file.flush()
@@ -59,6 +67,11 @@ def replace(source: Path, target: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file if it is there."""
     path.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder that is empty."""
+    path.rmdir()
 
 
 def lock(path: Path) -> BinaryIO:

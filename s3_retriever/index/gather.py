@@ -13,6 +13,7 @@ import numpy as np
 from s3_retriever.errors import InputError
 from s3_retriever.index.catalogue import Contents, Entry
 from s3_retriever.index.failures import damaged
+from s3_retriever.index.merge import merged
 from s3_retriever.index.segments import (
     DTYPES,
     Segment,
@@ -30,14 +31,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from s3_retriever.documents import Document
+    from s3_retriever.index.merge import MergeHeaders
 
 SMALL_BYTES = 2**20
 """A segment below this size is small."""
 
 MANY_SMALL = 64
 """More small segments than this are merged."""
-
-_NO_JSON = (TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ def gather(
     header: Mapping[str, Any],
     old: Contents | None,
     writer: SegmentWriter,
+    base: Contents | None = None,
+    merge: MergeHeaders | None = None,
 ) -> tuple[Contents, dict[str, str]]:
     """Write the arrays that are not stored yet.
 
@@ -70,12 +72,16 @@ def gather(
         header: Its header.
         old: What it holds now.
         writer: Takes the arrays.
+        base: What the documents were made from, where `old` has changed since: both changes are
+            then made.
+        merge: Does the same for the headers.
 
     Returns:
         What the catalogue shall hold, and the texts that it does not hold yet, by digest.
 
     Raises:
         InputError: a document cannot be stored as it is.
+        IndexConflictError: two changes touch each other.
         IndexFileError: arrays could not be written, or old ones that were to be moved are
             damaged.
     """
@@ -99,11 +105,21 @@ def gather(
         else:
             place = writer.add(arrays)
         entries[entry.id] = entry._replace(segment=place[0], first_row=place[1])
+    if base is not None and old is not None:
+        entries = merged(folder, base.entries, entries, old.entries)
+        header = merge(base.header, header, old.header) if merge else header
+        _check_placed(folder, entries, {*segments, *writer.names})
     _move_worn(folder, segments, entries, writer)
     writer.flush()
     segments.update({segment.name: segment for segment in writer.written})
     used = {entry.segment: segments[entry.segment] for entry in entries.values()}
     return Contents(header, used, tuple(entries.values())), texts
+
+
+def _check_placed(folder: Path, entries: Mapping[str, Entry], segments: set[str]) -> None:
+    for entry in entries.values():
+        if entry.segment not in segments:
+            raise damaged(folder, f"the arrays of document {entry.id!r} are missing")
 
 
 def _sound_segments(folder: Path, old: Contents | None) -> dict[str, Segment]:
@@ -144,62 +160,16 @@ def _checked_layout(
 
 def _describe(document: Document, arrays: Mapping[str, NDArray[Any]]) -> Entry:
     """Return the document's entry, its place still open."""
-    where = f"document {document.id!r}"
-    _encoded(document.id, f"{where}: its id")
-    text = _encoded(document.text, f"{where}: its text")
     return Entry(
         id=document.id,
-        text=hashlib.sha256(text).hexdigest(),
+        text=hashlib.sha256(document.text.encode()).hexdigest(),
         characters=len(document.text),
-        metadata=checked_json(document.metadata, f"{where}: its metadata"),
+        metadata=json.dumps(document.metadata, ensure_ascii=False),
         arrays=array_digest(arrays),
         segment="",
         first_row=0,
         rows=row_count(arrays),
     )
-
-
-def _encoded(text: str, what: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{what} has a lone surrogate at character {error.start}; decode the source again "
-            'with errors="replace"'
-        ) from error
-
-
-def checked_json(values: Mapping[str, Any], what: str) -> str:
-    """Return a mapping as JSON; tuples in it come back as lists.
-
-    Raises:
-        InputError: a key is not a string, or a value cannot be JSON.
-    """
-    for key in values:
-        if not isinstance(key, str):
-            raise InputError(f"{what} has the key {key!r}; keys must be str")
-    try:
-        return _json(dict(values))
-    except _NO_JSON as error:
-        raise InputError(
-            f"{what}: the value of {_culprit(values)!r} cannot be stored as JSON ({error}); use "
-            "str, numbers, bool, None, lists and dicts of these"
-        ) from error
-
-
-def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    text.encode()
-    return text
-
-
-def _culprit(values: Mapping[str, Any]) -> str:
-    for key, value in values.items():
-        try:
-            _json({key: value})
-        except _NO_JSON:
-            return key
-    return ", ".join(values)
 
 
 def _move_worn(

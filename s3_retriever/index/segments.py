@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
-from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from safetensors.numpy import save
 
 from s3_retriever.index import files
 from s3_retriever.index.failures import damaged, saving
+from s3_retriever.index.journal import TEMPORARY
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from s3_retriever.index.journal import Journal
 
 FOLDER = "segments"
 SEGMENT_BYTES = 64 * 2**20
@@ -47,8 +48,6 @@ DTYPES = {
 """Array types that can be stored, by their safetensors names."""
 
 _SUFFIX = ".safetensors"
-_TEMPORARY = ".safetensors.tmp"
-_OURS = re.compile(r"[0-9a-f]{32}\.safetensors(\.tmp)?")
 
 
 class Segment(NamedTuple):
@@ -66,20 +65,29 @@ class Segment(NamedTuple):
     size: int
     sha256: str
 
+    @property
+    def file(self) -> str:
+        """Path of the file below the index."""
+        return f"{FOLDER}/{self.name}{_SUFFIX}"
+
     def path(self, folder: Path) -> Path:
         """Return where the file lies in the index `folder`."""
-        return folder / FOLDER / f"{self.name}{_SUFFIX}"
+        return folder / self.file
 
 
 class SegmentWriter:
     """Collects the arrays of documents and writes a segment whenever enough have come together.
 
-    As a context manager it removes what it wrote when its block fails.
+    Args:
+        folder: The index.
+        limit: Bytes of arrays at which a segment is closed.
+        journal: Where the name of each is noted before it is written.
     """
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(self, folder: Path, limit: int, journal: Journal) -> None:
         self._folder = folder
         self._limit = limit
+        self._journal = journal
         self._start()
         self.written: list[Segment] = []
 
@@ -87,13 +95,6 @@ class SegmentWriter:
         self._name = uuid.uuid4().hex
         self._parts: list[Mapping[str, NDArray[np.generic]]] = []
         self._rows = self._bytes = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        if kind is not None:
-            sweep(self._folder, keep=(), only={self._name, *(s.name for s in self.written)})
 
     def add(self, arrays: Mapping[str, NDArray[np.generic]]) -> tuple[str, int]:
         """Take the arrays of one document, all of the same length and the layout of the others.
@@ -109,6 +110,11 @@ class SegmentWriter:
             self.flush()
         return place
 
+    @property
+    def names(self) -> set[str]:
+        """Names of the segments written, and of the one that is being collected."""
+        return {self._name, *(segment.name for segment in self.written)}
+
     def flush(self) -> None:
         """Write what has been collected, if anything.
 
@@ -120,38 +126,21 @@ class SegmentWriter:
         data = save({n: np.concatenate([p[n] for p in self._parts]) for n in self._parts[0]})
         segment = Segment(self._name, self._rows, len(data), hashlib.sha256(data).hexdigest())
         with saving(self._folder):
-            _write_whole(segment.path(self._folder), data)
+            self._journal.note([segment.file])
+            write_whole(segment.path(self._folder), data)
         self.written.append(segment)
         self._start()
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(_TEMPORARY)
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, bring it to the disk, and give it its own name."""
+    temporary = path.with_name(path.name + TEMPORARY)
+    files.remove(temporary)
     with files.create(temporary) as file:
         files.write(file, data)
         files.sync(file)
     files.replace(temporary, path)
     files.sync_folder(path.parent)
-
-
-def sweep(folder: Path, keep: Container[str], only: Container[str] | None = None) -> None:
-    """Remove segments and temporary files from the index `folder`.
-
-    What cannot be removed now is left for the next time. Files of other people are not touched.
-
-    Args:
-        folder: The index.
-        keep: Names of segments that stay.
-        only: Names of segments that may go; ``None`` for all.
-    """
-    with suppress(OSError):
-        for path in list((folder / FOLDER).iterdir()):
-            name = path.name.split(".")[0]
-            whole = path.name.endswith(_SUFFIX)
-            if not _OURS.fullmatch(path.name) or (whole and name in keep):
-                continue
-            if only is None or name in only:
-                files.remove(path)
 
 
 def row_count(arrays: Mapping[str, NDArray[np.generic]]) -> int:

@@ -5,7 +5,9 @@
     index/
       catalogue.sqlite      documents, texts, metadata, header; the single point of commit
       segments/<uid>.safetensors    arrays, written once and never changed
+      bank-<digest>/        files that belong to the index, likewise
       lock                  held while a process saves
+      s3-retriever.unfinished       while one does: what it makes and what it will remove
 
 Loading reads all texts into memory, which suits collections of up to about 100 MB of text;
 arrays stay on disk and are mapped.
@@ -14,36 +16,37 @@ arrays stay on disk and are mapped.
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
-from s3_retriever.errors import IndexFileError
 from s3_retriever.index import files
 from s3_retriever.index.catalogue import (
+    ATTACHED,
     CATALOGUE,
     FORMAT_VERSION,
     Draft,
     open_catalogue,
     read_contents,
     read_texts,
-    stored_contents,
+    read_version,
+    stored_version,
 )
 from s3_retriever.index.failures import damaged, folder_of, saving
-from s3_retriever.index.gather import StoredDocument, checked_json, gather
-from s3_retriever.index.segments import FOLDER, SEGMENT_BYTES, SegmentWriter, open_segment, sweep
+from s3_retriever.index.gather import StoredDocument, gather
+from s3_retriever.index.journal import Journal
+from s3_retriever.index.segments import SEGMENT_BYTES, SegmentWriter, open_segment, write_whole
+from s3_retriever.index.target import holding
 from s3_retriever.index.verify import VerifyReport, problems
+from s3_retriever.metadata import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from os import PathLike
     from pathlib import Path
-    from typing import BinaryIO
 
-    from s3_retriever.index.catalogue import Contents
-
-LOCK = "lock"
+    from s3_retriever.index.catalogue import Contents, Version
+    from s3_retriever.index.merge import MergeHeaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,12 @@ class LoadedIndex:
         header: As given when saving.
         documents: In the order given when saving; their arrays are read-only views of the
             segments, mapped into memory and read when looked at.
+        version: The state that was read.
     """
 
     header: dict[str, Any]
     documents: list[StoredDocument]
+    version: Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,50 +104,84 @@ def save_index(
     *,
     documents: Iterable[StoredDocument],
     header: Mapping[str, Any],
-) -> None:
+    attached: Mapping[str, bytes] | None = None,
+    base: Version | None = None,
+    merge: MergeHeaders | None = None,
+) -> Version:
     """Make the folder hold these documents, in this order, and no others.
 
     Interrupted at any point, it leaves the index that was there, or the new one, whole. What is
     already stored is not written again: a document with the same id and arrays keeps its rows.
     A segment that is more than half out of use, or one of very many small ones, is merged into a
-    new one.
+    new one. Of what is in the folder, only files that the old catalogue or the journal of a killed
+    save names are ever removed.
 
     Args:
-        path: The folder; created if missing.
+        path: The folder; created if missing. It may be empty or hold an index.
         documents: With distinct ids, and arrays of the same names, types and trailing
             dimensions. May be a generator: what has been written is not held in memory.
         header: JSON-serialisable values by name, returned as they are by `load_index`.
+        attached: Files that belong to the index, by path below the folder, where they never
+            change: ``bank-<digest>/…``. Written before the catalogue names them.
+        base: The state that the documents were made from. Where the folder has changed since,
+            both changes are made. None to replace whatever is there.
+        merge: Makes one of two changed headers; without it `header` is taken.
+
+    Returns:
+        The new state.
 
     Raises:
         InputError: a duplicate id, metadata or a header that is not JSON, or arrays that do not
             fit together.
+        IndexConflictError: both changes touch one document, or one setting.
         IndexFileError: the folder is read-only, full, in use, damaged or not an index.
         FormatVersionError: a newer release wrote what is there.
     """
     folder = folder_of(path)
-    checked_json(header, "the header")
-    with closing(_locked(folder)):
-        old = stored_contents(folder)
-        with Draft(folder) as draft:
-            with SegmentWriter(folder, SEGMENT_BYTES) as writer:
-                contents, texts = gather(folder, documents, dict(header), old, writer)
-                draft.write(contents, texts)
-            draft.commit()
-        sweep(folder, keep=contents.segments)
-
-
-def _locked(folder: Path) -> BinaryIO:
-    with saving(folder):
-        if not (folder / FOLDER).is_dir():
-            files.make_folder(folder / FOLDER)
-            files.sync_folder(folder)
-            files.sync_folder(folder.absolute().parent)
+    attached = attached or {}
+    header = dict(header) | ({ATTACHED: sorted(attached)} if attached else {})
+    header = freeze(header, "the header")
+    with holding(folder):
+        old = stored_version(folder)
+        before = None if old is None else old.contents
+        base = None if old is None or base is None or old.seal == base.seal else base
+        journal = Journal(folder)
+        live = before.files if before else set()
+        keep: set[str] | None = live
         try:
-            return files.lock(folder / LOCK)
-        except BlockingIOError as error:
-            raise IndexFileError(
-                f"another process is saving the index {folder}; save again when it has finished"
-            ) from error
+            with Draft(folder) as draft:
+                _attach(folder, attached, journal)
+                writer = SegmentWriter(folder, SEGMENT_BYTES, journal)
+                ancestor = None if base is None else base.contents
+                contents, texts = gather(folder, documents, header, before, writer, ancestor, merge)
+                with saving(folder):
+                    journal.note(live - contents.files)
+                version = draft.write(contents, texts)
+                keep = None  # from here on the folder may hold either state
+                draft.commit()
+            keep = contents.files
+        finally:
+            if keep is not None:
+                journal.sweep(keep)
+    return version
+
+
+def _attach(folder: Path, attached: Mapping[str, bytes], journal: Journal) -> None:
+    """Write attached files that are not there as they should be."""
+    with saving(folder):
+        missing = {n: data for n, data in attached.items() if not _is_there(folder / n, data)}
+        journal.note(missing)
+        places = sorted({(folder / name).parent for name in missing})
+        for place in places:
+            files.make_folder(place)
+        for name, data in missing.items():
+            write_whole(folder / name, data)
+        for place in {folder for inner in places for folder in (inner, inner.parent)}:
+            files.sync_folder(place)
+
+
+def _is_there(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def load_index(path: str | PathLike[str]) -> LoadedIndex:
@@ -157,7 +196,8 @@ def load_index(path: str | PathLike[str]) -> LoadedIndex:
     """
     folder = folder_of(path)
     with open_catalogue(folder) as connection:
-        contents, texts = read_contents(connection), read_texts(connection)
+        version, texts = read_version(connection), read_texts(connection)
+        contents = version.contents
         _check_complete(folder, contents, texts)
         arrays = {s.name: open_segment(folder, s) for s in contents.segments.values()}
         documents = [
@@ -170,7 +210,12 @@ def load_index(path: str | PathLike[str]) -> LoadedIndex:
             )
             for entry in contents.entries
         ]
-    return LoadedIndex(dict(contents.header), documents)
+    return LoadedIndex(_own_header(contents), documents, version)
+
+
+def _own_header(contents: Contents) -> dict[str, Any]:
+    """The header as it was given when saving."""
+    return {name: value for name, value in contents.header.items() if name != ATTACHED}
 
 
 def _check_complete(folder: Path, contents: Contents, texts: Mapping[str, str]) -> None:
@@ -217,7 +262,7 @@ def index_info(path: str | PathLike[str]) -> IndexInfo:
         return IndexInfo(
             path=folder,
             format_version=FORMAT_VERSION,
-            header=dict(contents.header),
+            header=_own_header(contents),
             documents=len(contents.entries),
             characters=sum(entry.characters for entry in contents.entries),
             tokens=sum(entry.rows for entry in contents.entries),
