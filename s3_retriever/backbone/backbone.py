@@ -7,10 +7,12 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from s3_retriever import background
 from s3_retriever.backbone.families import family_of, spec_of
 from s3_retriever.backbone.fingerprint import fingerprint
 from s3_retriever.backbone.loading import load_pretrained
 from s3_retriever.backbone.reader import TapReader
+from s3_retriever.backbone.sharing import Origin, loaded_once, remember
 from s3_retriever.backbone.tokens import TextTokenizer
 from s3_retriever.errors import InputError, ModelMismatchError, UnsupportedModelError
 
@@ -30,7 +32,8 @@ class Backbone:
     """A decoder-only causal language model and its tokenizer.
 
     The model is only read: weights, configuration, device and training mode stay as they are,
-    and its attention implementation is its own choice.
+    and its attention implementation is its own choice. So copies, deep ones too, are the object
+    itself, and the weights are held once. What `load` made is pickled as that call.
 
     Args:
         model: A causal model of transformers of a tested architecture (`FAMILIES`).
@@ -64,7 +67,9 @@ class Backbone:
         self.tokenizer = copy.deepcopy(tokenizer)
         self.lock = threading.RLock()
         self._fingerprints: dict[int, str] = {}
+        self._origin: Origin | None = None
         self._check_weights()
+        background.renew_after_fork(self, Backbone._renew_lock)
 
     @classmethod
     def load(
@@ -91,7 +96,33 @@ class Backbone:
             UnsupportedModelError: as for the constructor.
             ModelMismatchError: as for the constructor.
         """
-        return cls(*load_pretrained(name_or_path, device, dtype, progress))
+        backbone = cls(*load_pretrained(name_or_path, device, dtype, progress))
+        backbone._origin = Origin.of(cls, name_or_path, device, dtype)
+        remember(backbone, backbone._origin)
+        return backbone
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[[Origin], Backbone], tuple[Origin]]:
+        """Pickle the call of `load`, not the weights.
+
+        However often it is unpickled, a process holds the model once: it loads when nothing that
+        lives there was loaded by the same call. Where the call finds other weights than it did
+        here, loading an index refuses them (`ModelMismatchError`).
+
+        Raises:
+            InputError: made from a model in memory.
+        """
+        if self._origin is None:
+            raise InputError(
+                "a Backbone made from a model in memory cannot be pickled; make it with "
+                "Backbone.load(name or folder), or load the model in the other process"
+            )
+        return loaded_once, (self._origin,)
 
     @property
     def device(self) -> torch.device:
@@ -132,6 +163,9 @@ class Backbone:
         if deepest not in self._fingerprints:
             self._fingerprints[deepest] = fingerprint(self._decoder, self.spec, deepest)
         return self._fingerprints[deepest]
+
+    def _renew_lock(self) -> None:
+        self.lock = threading.RLock()
 
     @property
     def _embedding(self) -> torch.Tensor:

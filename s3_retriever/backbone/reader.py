@@ -42,7 +42,7 @@ class TapReader:
         self._taps, self._heads = tuple(taps), tuple(heads)
         self._captured: dict[Tap | Head, Tensor] = {}
         self._wanted: frozenset[Tap | Head] = frozenset()
-        self._reading_thread: int | None = None
+        self._reading_thread: threading.Thread | None = None
         self._open = False
 
     def keys(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -96,7 +96,7 @@ class TapReader:
 
     def _hook(self, source: Source, places: Sequence[Tap | Head]) -> Any:
         def capture(module: Any, inputs: Any, output: Tensor) -> None:
-            if threading.get_ident() != self._reading_thread:
+            if threading.current_thread() is not self._reading_thread:
                 return  # somebody else's forward pass
             split = source.split(output, self._spec)
             for place in self._wanted.intersection(places):
@@ -123,7 +123,7 @@ class TapReader:
     def _forward(self, input_ids: Tensor, attention_mask: Tensor | None) -> None:
         device = self._decoder.get_input_embeddings().weight.device
         mask = None if attention_mask is None else attention_mask.to(device)
-        self._reading_thread = threading.get_ident()
+        self._reading_thread = threading.current_thread()
         try:
             with torch.inference_mode():
                 self._decoder(input_ids.to(device), attention_mask=mask, use_cache=False)

@@ -78,6 +78,10 @@ class TextTokenizer:
         self._tokenizer.encode_special_tokens = True  # as plain text
         self.bos_id: int | None = tokenizer.bos_token_id
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._tokenizer.encode_special_tokens = True  # which tokenizers forgets in copies
+
     @property
     def max_id(self) -> int:
         """The largest id that text can become; ids of special tokens do not count."""

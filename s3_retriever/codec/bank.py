@@ -85,6 +85,10 @@ class Bank:
                     f"of size {self.calibration.head_dim}"
                 )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: all but the weights made ready for a device."""
+        return {**self.__dict__, "_folded": {}}
+
     @property
     def width(self) -> int:
         """S, the latents kept per token over all SAEs."""
