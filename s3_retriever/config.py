@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
 from s3_retriever.errors import InputError
 
@@ -58,7 +58,9 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> str:
             f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(kind.model_fields)}"
         )
         return f"{kind.__name__} has no setting {name!r}{hint}"
-    return f"{kind.__name__}: {name}={first.get('input')!r} will not do: {first['msg'].lower()}"
+    hint = '; write it like "4GiB" or "500MB"' if first["type"].startswith("byte_size") else ""
+    said = f"{first['msg'].lower()}{hint}"
+    return f"{kind.__name__}: {name}={first.get('input')!r} is invalid: {said}"
 
 
 class ScanConfig(Config):
@@ -70,7 +72,8 @@ class ScanConfig(Config):
         batch_tokens: Upper bound on tokens, padding included, in one forward pass.
         preamble: Neutral text read before every chunk; it absorbs the attention sink and its
             keys are dropped.
-        max_memory: Cap on accelerator memory above the weights, such as ``"4GiB"``; the batch
+        max_memory: Cap on accelerator memory above the weights, such as ``"4GiB"`` or ``"500MB"``
+            (in powers of 1024 and of 1000) or a number of bytes; the batch
             is chosen to fit. ``None`` keeps `batch_tokens`.
     """
 
@@ -78,7 +81,7 @@ class ScanConfig(Config):
     overlap_tokens: int = Field(default=64, ge=0)
     batch_tokens: int = Field(default=2048, ge=16)
     preamble: str = "Passage from a reference work.\n\n"
-    max_memory: str | int | None = None
+    max_memory: ByteSize | None = Field(default=None, gt=0)
 
 
 class SearchConfig(Config):

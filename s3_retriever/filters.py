@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from s3_retriever.errors import InputError
+from s3_retriever.metadata import plain
 
 Filter = Mapping[str, Any] | Callable[[Mapping[str, Any]], bool]
 """A condition on metadata: a mapping (every entry must hold) or a function of the metadata."""
@@ -37,7 +38,8 @@ def matches(filter: Filter | None, metadata: Mapping[str, Any]) -> bool:
             conditions, all of which must hold. A condition is a plain value (equality), a list,
             tuple or set (one of them), or a mapping of operators, all of which must hold:
             ``{"year": {"gte": 1990, "lt": 2000}}``; operators are ``gte``, ``gt``, ``lte``, ``lt``,
-            ``ne`` and ``in``.
+            ``ne`` and ``in``. Dates and the like are compared in the form they are kept in (see
+            `s3_retriever.metadata.freeze`).
         metadata: The source document's metadata.
 
     Returns:
@@ -50,7 +52,7 @@ def matches(filter: Filter | None, metadata: Mapping[str, Any]) -> bool:
     if filter is None:
         return True
     if isinstance(filter, Mapping):
-        checks = [(key, _operators(key, condition)) for key, condition in filter.items()]
+        checks = [(key, _operators(key, plain(value))) for key, value in filter.items()]
         return all(
             _holds(name, metadata.get(key, _MISSING), operand)
             for key, condition in checks

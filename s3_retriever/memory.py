@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,35 +11,8 @@ from s3_retriever.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_UNITS = {
-    "": 1,
-    "b": 1,
-    **{unit: 1000 ** (power + 1) for power, unit in enumerate(("kb", "mb", "gb", "tb"))},
-    **{unit: 1024 ** (power + 1) for power, unit in enumerate(("kib", "mib", "gib", "tib"))},
-}
 _HEADROOM = 0.9
 _MOST_TOKENS = 1 << 18
-
-
-def parse_memory(size: str | int) -> int:
-    """Read a size in memory such as ``"4GiB"``, ``"500 MB"`` or a number of bytes.
-
-    Args:
-        size: Units of 1000 (``kB``, ``MB``, ``GB``, ``TB``) or of 1024 (``KiB``, ``MiB``, ``GiB``,
-            ``TiB``), in any case; a bare number is in bytes.
-
-    Returns:
-        Bytes, at least 1.
-
-    Raises:
-        InputError: the size cannot be read, or is not positive.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", str(size).lower())
-    unit = _UNITS.get(match[2]) if match else None
-    number = int(float(match[1]) * unit) if match and unit else 0
-    if number < 1:
-        raise InputError(f'max_memory={size!r} is no size; write it like "4GiB" or "500MB"')
-    return number
 
 
 def fitting_tokens(

@@ -25,7 +25,7 @@ from s3_retriever.chunks import (
 from s3_retriever.codec import Codes, check_finite
 from s3_retriever.config import ScanConfig
 from s3_retriever.errors import InputError
-from s3_retriever.memory import fitting_tokens, parse_memory
+from s3_retriever.memory import fitting_tokens
 from s3_retriever.report import ScanClock, cuda_event
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class _Scanner:
         self.taps = bank.calibration.taps
         self.clock = clock
         self.postings = postings
-        limit = None if config.max_memory is None else parse_memory(config.max_memory)
+        limit = config.max_memory
         if limit is not None and backbone.device.type == "cuda":
             config = config.replace(batch_tokens=self._probe(limit, layout_of(backbone, config)))
         self.layout: Layout = layout_of(backbone, config)

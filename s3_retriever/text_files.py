@@ -100,7 +100,7 @@ def read_folder(folder: Path, into: Reading | None = None) -> Reading:
         folder: That exists.
         into: Takes what is read; a new one by default.
     """
-    reading = into or Reading()
+    reading, whole = Reading(), into or Reading()
     root = folder.resolve()
 
     def unreadable(error: OSError) -> None:
@@ -118,7 +118,19 @@ def read_folder(folder: Path, into: Reading | None = None) -> Reading:
                 reading.others.append(str(folder / place))
             else:
                 _read_into(reading, path, place.as_posix(), str(folder / place))
-    return reading
+    whole.files += sorted(reading.files, key=lambda file: file.path)
+    whole.failed += reading.failed
+    whole.empty += reading.empty
+    whole.others += reading.others
+    return whole
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is that of a folder; one that cannot be looked at is not."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def read_file(path: Path, into: Reading) -> None:

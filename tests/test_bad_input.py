@@ -145,14 +145,14 @@ def test_half_a_character(index: EndogenousIndex) -> None:
 
 def test_duplicate_ids(index: EndogenousIndex, tiny_backbone: Backbone, bank: Bank) -> None:
     pair = [Document("twin", "one text"), Document("twin", "another text")]
-    with pytest.raises(InputError, match="duplicate document id 'twin'.*; nothing was added"):
+    with pytest.raises(InputError, match=r"duplicate document id 'twin'.*; nothing was added"):
         build(pair, tiny_backbone, bank)
     with pytest.raises(InputError, match="'twin'"):
         index.add([Document("new", "a text"), *pair])
-    with pytest.raises(InputError, match="'france', 'bread'"):
+    with pytest.raises(InputError, match=r"'france'.*\n.*'bread'"):
         index.add([Document("new", "a text"), *DOCUMENTS])
     many = [Document(str(i), "text") for i in range(9)]
-    with pytest.raises(InputError, match="'0', '1', '2', '3', '4' and 4 more"):
+    with pytest.raises(InputError, match="9 of 18 documents cannot be indexed"):
         index.add(many + many)
 
 

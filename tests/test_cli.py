@@ -197,6 +197,7 @@ def test_index_search_ask(notes: Path, tmp_path: Path, capsys: Any) -> None:
 
 
 def test_bench(notes: Path, capsys: Any) -> None:
+    (notes / "skipped.bin").unlink()
     report = data(capsys, "bench", str(notes), "--quiet", "--chunk-tokens", "64")
     assert report["tokens"] > 30 and report["tokens_per_second"] > 0 and report["stages"]
     assert set(report["stages"]) == set(STAGES)
@@ -332,7 +333,7 @@ def test_files_by_name(notes: Path, tiny: list[str], tmp_path: Path, capsys: Any
     path = str(tmp_path / "files.s3")
     files = [str(notes / "lamp.txt"), str(notes / "skipped.bin")]
     done(capsys, "index", *files, "-o", path, *tiny)
-    assert list(texts(path)) == files
+    assert list(texts(path)) == ["lamp.txt", "skipped.bin"]
 
 
 # --- searching and looking ------------------------------------------------------------------------
@@ -437,13 +438,18 @@ def test_calibrate_train_index(
     chosen = data(capsys, *argv, "--depth", "0.5", "--heads", "2")["heads"]
     assert 1 <= len(chosen) <= 2 and all(head["layer"] < 2 for head in chosen)
     assert sum(head["weight"] for head in chosen) == pytest.approx(1, abs=1e-4)
-    assert f"--calibration {calibration}" in done(capsys, *argv, "--depth", "0.5")
+    other = (*argv[:-1], f"{calibration}-2")
+    assert f"--calibration {other[-1]}" in done(capsys, *other, "--depth", "0.5")
+    assert "nothing is written over" in failed(capsys, *argv)
 
+    (notes / "skipped.bin").unlink()
     argv = ("train", str(notes), *model, "--calibration", calibration, "-o", bank)
     argv += ("--latents", "32", "--k", "4", "--steps", "3")
     trained = data(capsys, *argv)
     assert trained["bank"] == bank and trained["training_tokens"] > 30
-    assert f"--bank {bank}" in done(capsys, *argv)
+    other = [f"{bank}-2" if word == bank else word for word in argv]
+    assert f"--bank {bank}-2" in done(capsys, *other)
+    assert "nothing is written over" in failed(capsys, *argv)
 
     path = str(tmp_path / "own.s3")
     assert data(capsys, "index", str(notes), *model, "--bank", bank, "-o", path)["read"] == 2
@@ -459,14 +465,15 @@ def test_texts_that_cannot_be_read(tmp_path: Path, capsys: Any) -> None:
     assert "check the path" in failed(capsys, "index", str(tmp_path / "gone.txt"), "-o", out)
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
     message = failed(capsys, "index", str(tmp_path / "latin.txt"), "-o", out)
-    assert "latin.txt is not UTF-8 text (byte 3)" in message and "iconv" in message
+    assert "latin.txt is not UTF-8: byte 3 is 0xE9" in message and "iconv -f CP1252" in message
     (tmp_path / "empty").mkdir()
     assert "holds no text (" in failed(capsys, "index", str(tmp_path / "empty"), "-o", out)
     assert "check the path" in failed(capsys, "index", "long" * 2000, "-o", out)
     (tmp_path / "empty" / os.fsdecode(b"caf\xe9.txt")).write_text("A name from another time.")
     assert "is not UTF-8; rename it" in failed(capsys, "index", str(tmp_path / "empty"), "-o", out)
     write(tmp_path / "blank.txt", " \n")
-    assert "blank.txt' is empty" in failed(capsys, "index", str(tmp_path / "blank.txt"), "-o", out)
+    blank = str(tmp_path / "blank.txt")
+    assert "blank.txt holds no text" in failed(capsys, "index", blank, "-o", out)
     assert not Path(out).exists()
 
 
@@ -517,12 +524,12 @@ def test_settings_and_questions_that_will_not_do(
     index: str, tiny: list[str], tmp_path: Path, capsys: Any
 ) -> None:
     model = tiny[:2]
-    assert "k=0 will not do" in failed(capsys, "search", index, "q", "-k", "0", *model)
+    assert "k=0 is invalid" in failed(capsys, "search", index, "q", "-k", "0", *model)
     assert "question is empty" in failed(capsys, "search", index, " ", *model)
     assert "documents.jsonl" in failed(
         capsys, "calibrate", "--dataset", str(tmp_path), "-o", str(tmp_path / "c"), *model
     )
     write(tmp_path / "a.txt", "Text.")
     train = ("train", str(tmp_path / "a.txt"), *model, "-o", str(tmp_path / "b"))
-    assert "steps=0 will not do" in failed(capsys, *train, "--steps", "0")
+    assert "steps=0 is invalid" in failed(capsys, *train, "--steps", "0")
     assert "calibration.json" in failed(capsys, *train, "--calibration", str(tmp_path))

@@ -132,7 +132,10 @@ def test_reading_order_is_by_place(retriever):
         (lambda r: EndogenousRetriever.from_texts([" "]), "white space"),
         (lambda r: EndogenousRetriever.from_texts([]), "no document"),
         (lambda r: EndogenousRetriever.from_documents(["text"]), "from_texts"),
-        (lambda r: EndogenousRetriever.from_documents(Document(page_content="x")), "wrap it"),
+        (
+            lambda r: EndogenousRetriever.from_documents(Document(page_content="x")),
+            "put it in a list",
+        ),
         (lambda r: EndogenousRetriever.from_documents(None), "not one NoneType"),
         (lambda r: EndogenousRetriever.load("nowhere", tokeniser=1), "did you mean 'tokenizer'"),
         (lambda r: r.invoke(KEEPER, top_k=3), "no argument 'top_k'"),

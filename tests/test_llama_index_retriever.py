@@ -152,7 +152,7 @@ def test_filters_are_applied_before_ranking(retriever, filters, allowed):
         (lambda r: EndogenousRetriever.from_documents([], overlap_token=1), "overlap_tokens"),
         (lambda r: EndogenousRetriever.from_documents([], scan={"chunk": 64}), "chunk_tokens"),
         (lambda r: EndogenousRetriever.from_documents(["text"]), "Document"),
-        (lambda r: EndogenousRetriever.from_documents(Document(text="x")), "wrap it"),
+        (lambda r: EndogenousRetriever.from_documents(Document(text="x")), "put it in a list"),
         (lambda r: EndogenousRetriever.from_documents(None), "not one NoneType"),
         (lambda r: EndogenousRetriever.from_documents([Document(text=" ")]), "white space"),
         (lambda r: EndogenousRetriever.from_documents([]), "no document"),

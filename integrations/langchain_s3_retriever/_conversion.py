@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from itertools import count
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document as LangChainDocument
 
-from s3_retriever.documents import Document
+from s3_retriever.documents import Document, Draft
 from s3_retriever.errors import InputError
+from s3_retriever.places import beside, is_place, latest, place
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.callbacks import Callbacks
     from langchain_core.messages import BaseMessage
@@ -21,25 +22,36 @@ if TYPE_CHECKING:
 
     from s3_retriever.documents import Span
     from s3_retriever.generate import Message
+    from s3_retriever.results import SearchResult
 
 _ROLES = {"human": "user", "ai": "assistant"}
+_LOAD = (
+    "load a file first: TextLoader(path).load(), or [Document(page_content=Path(path).read_text())]"
+)
 
 
 def from_texts(
     texts: Iterable[str],
     metadatas: Iterable[Mapping[str, Any]] | None,
     ids: Iterable[str] | None,
-) -> list[LangChainDocument]:
+) -> list[Draft]:
     """Join texts, metadata and ids, one of each for each document.
 
     Raises:
-        InputError: lists of different lengths, or something that is not a text.
+        InputError: no list, or lists of different lengths.
     """
-    if isinstance(texts, str):
-        raise InputError("texts must be a list of str, not one str; wrap it: [text]")
+    if isinstance(texts, str | PathLike) or not isinstance(texts, Iterable):
+        kind = type(texts).__name__
+        raise InputError(
+            f"texts must be a list of str, not one {kind}; put it in a list: [text], and read a "
+            "file first: [Path(path).read_text()]"
+        )
     texts = list(texts)
     columns = [texts, _column(metadatas, "metadatas", texts), _column(ids, "ids", texts)]
-    return [_document(*row) for row in zip(*columns, strict=True)]
+    return [
+        Draft(str(id) if isinstance(id, int) else id, text, {} if metadata is None else metadata)
+        for text, metadata, id in zip(*columns, strict=True)
+    ]
 
 
 def _column(values: Iterable[Any] | None, name: str, texts: list[str]) -> list[Any]:
@@ -49,65 +61,77 @@ def _column(values: Iterable[Any] | None, name: str, texts: list[str]) -> list[A
     return column
 
 
-def _document(text: str, metadata: Mapping[str, Any] | None, id: str | None) -> LangChainDocument:
-    if not isinstance(text, str):
-        raise InputError(f"a text must be a str, not {type(text).__name__}; decode it first")
-    return LangChainDocument(page_content=text, metadata=dict(metadata or {}), id=id)
+def to_drafts(documents: Iterable[LangChainDocument]) -> list[Draft]:
+    """Turn LangChain documents into the core's, not yet looked at.
 
-
-def to_documents(
-    documents: Iterable[LangChainDocument], taken: Collection[str] = ()
-) -> list[Document]:
-    """Turn LangChain documents into the core's.
-
-    Args:
-        documents: Documents; those without an id get the next free number.
-        taken: Ids already in use.
+    Anything else among them becomes a draft whose problem says what it is.
 
     Raises:
-        InputError: something that is not a LangChain document, or has no text.
+        InputError: no list of documents.
     """
+    wanted = f"documents must be a list of LangChain Documents, not one {type(documents).__name__}"
+    if isinstance(documents, str | PathLike):
+        raise InputError(f"{wanted}; {_LOAD}; for texts use from_texts")
     if isinstance(documents, LangChainDocument) or not isinstance(documents, Iterable):
-        kind = type(documents).__name__
-        raise InputError(
-            f"documents must be a list of LangChain Documents, not one {kind}; wrap it"
-        )
-    documents = list(documents)
-    for document in documents:
-        if not isinstance(document, LangChainDocument):
-            kind = type(document).__name__
-            raise InputError(f"not a LangChain Document but a {kind}; for texts use from_texts")
-    used = {*taken, *(document.id for document in documents)}
-    numbers = (str(number) for number in count(len(taken)) if str(number) not in used)
-    return [
-        Document(
-            id=document.id or next(numbers),
-            text=document.page_content,
-            metadata=document.metadata,
-        )
-        for document in documents
-    ]
+        raise InputError(f"{wanted}; put it in a list: [document]")
+    return [_draft(document) for document in documents]
 
 
-def from_spans(spans: Iterable[Span], *, include_scores: bool) -> list[LangChainDocument]:
-    """Turn spans into fresh LangChain documents, with scores only where asked for."""
+def _draft(document: Any) -> Draft:
+    if not isinstance(document, LangChainDocument):
+        return Draft(None, None, None, problem=_strange(document))
+    return Draft(document.id or None, document.page_content, document.metadata)
+
+
+def _strange(item: Any) -> str:
+    if isinstance(item, Document):
+        return (
+            f"a Document of s3_retriever, {item.id!r}; give it to EndogenousIndex.build, or make "
+            "a LangChain Document of it"
+        )
+    if isinstance(item, PathLike):
+        return f"not a LangChain Document but the path {fspath(item)!r}; {_LOAD}"
+    return f"not a LangChain Document but a {type(item).__name__}; for texts use from_texts"
+
+
+def from_result(result: SearchResult, *, include_scores: bool) -> list[LangChainDocument]:
+    """Turn what was found into fresh LangChain documents, with scores only where asked for."""
     return [
         LangChainDocument(
             id=span.id,
             page_content=span.text,
-            metadata=_metadata(span) | (_scores(span) if include_scores else {}),
+            metadata=_metadata(
+                span, len(result.sources[span.document_id].text), _scores(span, include_scores)
+            ),
         )
-        for span in spans
+        for span in result.spans
     ]
 
 
-def _metadata(span: Span) -> dict[str, Any]:
-    place = {"start_index": span.start, "end_index": span.end, "source_id": span.document_id}
-    return {**deepcopy(dict(span.metadata)), **place}
+def _metadata(span: Span, length: int, scores: Mapping[str, Any]) -> dict[str, Any]:
+    own = deepcopy(dict(span.metadata))
+    return beside(beside(beside(own, place(span)), _original(own, length, span)), scores)
 
 
-def _scores(span: Span) -> dict[str, Any]:
-    return {"score": span.score, "score_parts": dict(span.parts)}
+def _original(own: Mapping[str, Any], length: int, span: Span) -> dict[str, int]:
+    """Where a span stands in what its document was split from, if the document says where it did.
+
+    Args:
+        own: The document's metadata. Where it is itself a span of a document that was split, what
+            was said of that span holds, not the splitter's ``start_index``.
+        length: Of the document.
+        span: The span.
+    """
+    start, end = latest(own, "original_start_index"), latest(own, "original_end_index")
+    if not isinstance(start, int) or not isinstance(end, int):
+        start, end = own.get("start_index"), own.get("end_index")
+    if not is_place(start, end, length):
+        return {}
+    return {"original_start_index": start + span.start, "original_end_index": start + span.end}
+
+
+def _scores(span: Span, wanted: bool) -> dict[str, Any]:
+    return {"score": span.score, "score_parts": dict(span.parts)} if wanted else {}
 
 
 def to_chat(messages: Sequence[BaseMessage]) -> list[Message]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
+    from s3_retriever.documents import Draft
+    from s3_retriever.intake import OnError
     from s3_retriever.results import SearchResult
 
 
@@ -39,9 +41,22 @@ class EndogenousRetriever(BaseRetriever):
     """Retrieves with the attention of the language model that is going to answer.
 
     Make one with `from_documents`, `from_texts` or `load`. ``retriever.invoke(question)`` takes
-    `k`, `token_budget` and `filter` for that call. Returned documents satisfy
-    ``page_content == source_text[start_index:end_index]``, have the stable id ``source:start:end``
-    and carry the source's metadata with `start_index`, `end_index` and `source_id`.
+    `k`, `token_budget` and `filter` for that call. Returned documents have the stable id
+    ``source:start:end`` and carry a copy of the source's metadata with the keys
+
+    - `start_index`, `end_index` and `source_id`: the place in the document that was indexed;
+      ``page_content == document_text[start_index:end_index]``;
+    - `original_start_index` and `original_end_index`, where that document is itself a piece whose
+      own `start_index` says where it stands in the text it was split from, as LangChain's text
+      splitters write with ``add_start_index=True``:
+      ``page_content == original_text[original_start_index:original_end_index]``;
+    - `score` and `score_parts`, with `include_scores`.
+
+    Nothing that a document's own metadata holds is overwritten. Where it has one of the keys of a
+    line above, all keys of that line get the prefix ``s3_``, as often as it takes: the place in an
+    indexed chunk with a `start_index` of its own is `s3_start_index`, `s3_end_index` and
+    `s3_source_id`. Where a `start_index` is no int from 0 up, or an `end_index` beside it does not
+    agree with the length of the text, the place in the original is unknown and not given.
 
     Attributes:
         index: The index searched; copies of the retriever share it.
@@ -96,36 +111,39 @@ class EndogenousRetriever(BaseRetriever):
         bank: Bank | str | Path | None = None,
         scan: ScanConfig | Mapping[str, Any] | None = None,
         progress: bool = True,
+        on_error: OnError = "raise",
         **settings: Any,
     ) -> Self:
         """Read documents through the model and keep an index of them.
 
         Args:
-            documents: LangChain documents; one without an id gets a number. Do not split them:
-                spans are cut out of whole documents.
+            documents: LangChain documents; one without an id gets a number. There is no need to
+                split them: spans are cut out of whole documents.
             model: A loaded model of transformers, a name or path, or ``None`` for the default.
             tokenizer: The model's fast tokenizer, where `model` is a loaded model.
             bank: SAEs and calibration, or their folder; ``None`` finds or makes one for the model.
             scan: How the text is read.
             progress: Show a progress bar.
+            on_error: What becomes of documents that cannot be indexed: ``"raise"`` names them all
+                and reads none; ``"skip"`` reads the others, warns and lists them in
+                ``index.skipped``.
             **settings: Attributes of the retriever, such as ``k=4`` or ``tags=[...]``.
 
         Raises:
             InputError: documents that cannot be indexed, or an unknown or impossible argument.
             UnsupportedModelError: a model or tokenizer that cannot serve.
         """
-        _check(cls, settings, {*_BUILD, "scan", "progress"})
-        search = _search_config(settings, SearchConfig())
-        index = EndogenousIndex.build(
-            _conversion.to_documents(documents),
+        _check(cls, settings, _BUILD)
+        return cls._read(
+            _conversion.to_drafts(documents),
+            settings,
             model=model,
             tokenizer=tokenizer,
             bank=bank,
             scan=scan,
-            search=search,
             progress=progress,
+            on_error=on_error,
         )
-        return cls(index=index, **settings)
 
     @classmethod
     def from_texts(
@@ -143,8 +161,14 @@ class EndogenousRetriever(BaseRetriever):
             ids: Id of each; numbers by default.
             **arguments: See `from_documents`.
         """
-        _check(cls, arguments, {*_BUILD, "scan", "progress", "metadatas", "ids"})
-        return cls.from_documents(_conversion.from_texts(texts, metadatas, ids), **arguments)
+        _check(cls, arguments, {*_BUILD, "metadatas", "ids"})
+        build = {name: arguments.pop(name) for name in _BUILD if name in arguments}
+        return cls._read(_conversion.from_texts(texts, metadatas, ids), arguments, **build)
+
+    @classmethod
+    def _read(cls, drafts: list[Draft], settings: Mapping[str, Any], **build: Any) -> Self:
+        search = _search_config(settings, SearchConfig())
+        return cls(index=EndogenousIndex.build(drafts, search=search, **build), **settings)
 
     @classmethod
     def load(
@@ -175,14 +199,20 @@ class EndogenousRetriever(BaseRetriever):
         """
         self.index.save(path)
 
-    def add_documents(self, documents: Iterable[Document]) -> list[str]:
+    def add_documents(
+        self, documents: Iterable[Document], *, on_error: OnError = "raise"
+    ) -> list[str]:
         """Read more documents and return their ids.
+
+        Args:
+            documents: As in `from_documents`.
+            on_error: As in `from_documents`.
 
         Raises:
             InputError: an id that is already there, or a document that cannot be indexed; nothing
-                is added then.
+                is added then, and all such are named.
         """
-        return list(self.index.add(_conversion.to_documents(documents, self.index.documents)))
+        return list(self.index.add(_conversion.to_drafts(documents), on_error=on_error))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take source documents out of the index.
@@ -281,7 +311,7 @@ class EndogenousRetriever(BaseRetriever):
         result = found.get(query) if found and isinstance(query, str) else None
         if result is None:
             result = self.index.search(query, **self._options(**options))
-        return _conversion.from_spans(result.spans, include_scores=self.include_scores)
+        return _conversion.from_result(result, include_scores=self.include_scores)
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
@@ -313,12 +343,12 @@ class EndogenousRetriever(BaseRetriever):
 
 _SEARCH = ("k", "token_budget", "scoring", "bm25", "second_hop", "order")
 _CALL = ("k", "token_budget", "filter")
-_BUILD = ("model", "tokenizer", "bank")
+_BUILD = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
 
 
 def _search_config(settings: Mapping[str, Any], base: SearchConfig) -> SearchConfig:
     return base.replace(**{name: settings.get(name) for name in _SEARCH})
 
 
-def _check(cls: type[BaseRetriever], given: Iterable[str], arguments: set[str]) -> None:
+def _check(cls: type[BaseRetriever], given: Iterable[str], arguments: Iterable[str]) -> None:
     reject_unknown(given, {*cls.model_fields, *arguments} - {"index"}, cls.__name__)

@@ -16,6 +16,7 @@ from s3_retriever.cli.sources import (
     say_what_is_missing,
 )
 from s3_retriever.errors import InputError
+from s3_retriever.index.catalogue import CATALOGUE
 from s3_retriever.text_files import SUFFIXES
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     common.check_output(args.output)
     there = [root for root in args.sync if Path(root).exists()]
     sources = read_sources([*args.paths, *there], args.name, args.strict)
+    if not sources and not _exists(args.output):
+        raise InputError(_nothing([*args.paths, *args.sync], sources))
     with holding(args.output):
         index, change = _changed(args, sources)
         index.save(args.output)
@@ -94,19 +97,29 @@ def run(args: argparse.Namespace) -> int:
     return LEFT_OUT if sources.reading.failed else 0
 
 
+def _exists(output: str) -> bool:
+    return (Path(output) / CATALOGUE).exists()
+
+
+def _nothing(paths: Sequence[str], sources: Sources) -> str:
+    """Why there is nothing to index."""
+    reading = sources.reading
+    seen = [*reading.problems().splitlines(), *(f"{path} is empty" for path in reading.empty)]
+    if others := reading.other_kinds():
+        seen.append(f"not read: {others}")
+    what = f"{', '.join(paths)} holds no text ({', '.join(SUFFIXES)})"
+    return "; ".join([what, *(seen or ["check the path"])])
+
+
 def _changed(args: argparse.Namespace, sources: Sources) -> tuple[EndogenousIndex, _Change]:
     from s3_retriever.config import ScanConfig
     from s3_retriever.engine import EndogenousIndex
 
     progress = common.shows_progress(args)
-    if (Path(args.output) / "catalogue.sqlite").exists():
+    if _exists(args.output):
         index = EndogenousIndex.load(args.output, model=args.model)
         _check_same(args, index)
         return index, _update(index, args, sources, progress)
-    if not sources:
-        paths = ", ".join([*args.paths, *args.sync])
-        say_what_is_missing(sources.reading)
-        raise InputError(f"{paths} holds no text ({', '.join(SUFFIXES)}); check the path")
     scan = ScanConfig().replace(chunk_tokens=args.chunk_tokens, max_memory=args.max_memory)
     index = EndogenousIndex.build(
         documents_of(sources), model=args.model, bank=args.bank, scan=scan, progress=progress

@@ -99,7 +99,7 @@ def _fail(message: str, code: int) -> int:
 
 def _with_advice(message: str, command: str) -> str:
     """Add what to type, where the message does not say so."""
-    if "pip install" in message or "s3-retriever " in message:
+    if any(words in message for words in ("pip install", "s3-retriever ", "; type: ")):
         return message
     return f"{message}; see: s3-retriever {command} --help"
 

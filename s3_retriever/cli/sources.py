@@ -19,6 +19,7 @@ from s3_retriever.text_files import (
     Reading,
     below,
     decoded,
+    is_folder,
     is_gone,
     read_file,
     read_folder,
@@ -67,7 +68,7 @@ def read_sources(paths: Iterable[str], name: str | None = None, strict: bool = F
         place = Path(path)
         if path == "-":
             named[name or STDIN] = _standard_input(wanted)
-        elif place.is_dir():
+        elif is_folder(place):
             read_folder(place, reading)
         else:
             read_file(place, wanted)

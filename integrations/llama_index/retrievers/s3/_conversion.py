@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import MessageRole, TextBlock
@@ -19,8 +20,9 @@ from llama_index.core.schema import (
 from llama_index.core.vector_stores import FilterCondition, MetadataFilter, MetadataFilters
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 
-from s3_retriever.documents import Document
+from s3_retriever.documents import Document, Draft
 from s3_retriever.errors import InputError
+from s3_retriever.places import beside, is_place, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +41,8 @@ _STYLE = (
     "text_template",
 )
 _PLAIN = {name: getattr(TextNode(), name) for name in _STYLE}
-_STYLE_KEY = "_llama_index"
+_KEPT = "_llama_index"
+_LOAD = "load a file first: SimpleDirectoryReader(input_files=[path]).load_data()"
 _COMBINE: Mapping[FilterCondition, Callable[[Iterable[bool]], bool]] = {
     FilterCondition.AND: all,
     FilterCondition.OR: any,
@@ -53,33 +56,75 @@ _ROLES = {
 }
 
 
-def to_documents(nodes: Iterable[BaseNode]) -> list[Document]:
-    """Turn LlamaIndex documents or nodes into the core's documents.
+def to_drafts(nodes: Iterable[BaseNode]) -> list[Draft]:
+    """Turn LlamaIndex documents or nodes into the core's documents, not yet looked at.
 
-    How a node shows its metadata to a model is kept beside the metadata.
+    How a node shows its metadata to a model, and where it stands in its source, is kept beside the
+    metadata. Anything else among them becomes a draft whose problem says what it is.
 
     Raises:
-        InputError: something that is neither, or has no text.
+        InputError: no list of documents or nodes.
     """
+    wanted = f"documents must be a list of LlamaIndex documents, not one {type(nodes).__name__}"
+    if isinstance(nodes, str | PathLike):
+        raise InputError(f"{wanted}; {_LOAD}; for a text: [Document(text=text)]")
     if isinstance(nodes, BaseNode) or not isinstance(nodes, Iterable):
-        kind = type(nodes).__name__
-        raise InputError(
-            f"documents must be a list of LlamaIndex documents, not one {kind}; wrap it"
-        )
-    return [_to_document(node) for node in nodes]
+        raise InputError(f"{wanted}; put it in a list: [document]")
+    return [_draft(node) for node in nodes]
 
 
-def _to_document(node: BaseNode) -> Document:
+def _draft(node: Any) -> Draft:
     if not isinstance(node, BaseNode):
-        kind = type(node).__name__
-        raise InputError(f"not a LlamaIndex Document or node but a {kind}; use Document(text=...)")
+        return Draft(None, None, None, problem=_strange(node))
+    text = node.get_content(metadata_mode=MetadataMode.NONE)
+    problem = _problem(node, text)
+    if problem is not None:
+        return Draft(node.node_id, None, None, problem=problem)
+    kept = {**_style(node), **_origin(node, text)}
+    return Draft(node.node_id, text, {**node.metadata, **({_KEPT: kept} if kept else {})})
+
+
+def _strange(item: Any) -> str:
+    if isinstance(item, Document):
+        return (
+            f"a Document of s3_retriever, {item.id!r}; give it to EndogenousIndex.build, or make "
+            "a LlamaIndex Document of it"
+        )
+    if isinstance(item, PathLike):
+        return f"not a LlamaIndex Document or node but the path {fspath(item)!r}; {_LOAD}"
+    kind = type(item).__name__
+    return f"not a LlamaIndex Document or node but a {kind}; use Document(text=...)"
+
+
+def _problem(node: BaseNode, text: str) -> str | None:
+    name = f"{type(node).__name__} {node.node_id!r}"
+    if not text:
+        return f"{name} is empty: it holds no text, and only text is read; leave it out"
+    if _KEPT in node.metadata:
+        return f"{name}: its metadata has the key {_KEPT!r}, which is kept for this retriever"
+    return None
+
+
+def _style(node: BaseNode) -> dict[str, Any]:
     style = {name: getattr(node, name, plain) for name, plain in _PLAIN.items()}
-    style = {name: value for name, value in style.items() if value != _PLAIN[name]}
-    return Document(
-        id=node.node_id,
-        text=node.get_content(metadata_mode=MetadataMode.NONE),
-        metadata={**node.metadata, **({_STYLE_KEY: style} if style else {})},
-    )
+    return {name: value for name, value in style.items() if value != _PLAIN[name]}
+
+
+def _origin(node: BaseNode, text: str) -> dict[str, Any]:
+    """What a node says of its source, as JSON, and where in it its text starts, if it knows."""
+    source = node.relationships.get(NodeRelationship.SOURCE)
+    if not isinstance(source, RelatedNodeInfo):
+        return {}
+    start, end = getattr(node, "start_char_idx", None), getattr(node, "end_char_idx", None)
+    return {
+        "node_type": _type_name(node.get_type()),
+        "source": {**dict(source), "node_type": _type_name(source.node_type)},
+        "start": start if is_place(start, end, len(text)) else None,
+    }
+
+
+def _type_name(kind: ObjectType | str | None) -> str | None:
+    return kind.name if isinstance(kind, ObjectType) else kind
 
 
 def from_spans(spans: Iterable[Span]) -> list[NodeWithScore]:
@@ -88,36 +133,70 @@ def from_spans(spans: Iterable[Span]) -> list[NodeWithScore]:
 
 
 def _to_node(span: Span) -> TextNode:
-    metadata = deepcopy(dict(span.metadata))
-    style: dict[str, Any] = metadata.pop(_STYLE_KEY, {})
-    source = RelatedNodeInfo(
-        node_id=span.document_id, node_type=ObjectType.DOCUMENT, metadata=metadata
-    )
-    place = {"start_index": span.start, "end_index": span.end, "source_id": span.document_id}
+    own = _shown(deepcopy(dict(span.metadata)))
+    kept = deepcopy(dict(span.metadata.get(_KEPT, {})))
+    style = {name: kept[name] for name in _STYLE if name in kept}
+    metadata = beside(own, place(span))
     for kind in ("excluded_embed_metadata_keys", "excluded_llm_metadata_keys"):
-        style[kind] = [*style.get(kind, ()), *place]
+        style[kind] = [*style.get(kind, ()), *(name for name in metadata if name not in own)]
     return TextNode(
         id_=span.id,
         text=span.text,
-        start_char_idx=span.start,
-        end_char_idx=span.end,
-        metadata={**metadata, **place},
-        relationships={NodeRelationship.SOURCE: source},
+        metadata=metadata,
+        **_whence(span, deepcopy(own), kept),
         **style,
     )
+
+
+def _whence(span: Span, own: dict[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The relationships and the offsets of a span: in what was indexed, or in the source of that.
+
+    Args:
+        span: The span.
+        own: Metadata of what was indexed.
+        kept: What `_origin` told of it.
+    """
+    kind = kept.get("node_type", ObjectType.DOCUMENT.name)
+    indexed = _info(node_id=span.document_id, node_type=kind, metadata=own)
+    if "source" not in kept:
+        related, start = {NodeRelationship.SOURCE: indexed}, 0
+    else:
+        source = _info(**kept["source"])
+        related = {NodeRelationship.SOURCE: source, NodeRelationship.PARENT: indexed}
+        start = kept["start"]
+    return {
+        "relationships": related,
+        "start_char_idx": None if start is None else start + span.start,
+        "end_char_idx": None if start is None else start + span.end,
+    }
+
+
+def _info(*, node_type: str | None, **values: Any) -> RelatedNodeInfo:
+    kind = ObjectType.__members__.get(node_type or "", node_type)
+    return RelatedNodeInfo(node_type=kind, **values)
+
+
+def _shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata as it was handed in."""
+    return {name: value for name, value in metadata.items() if name != _KEPT}
 
 
 def to_filter(filters: MetadataFilters | Filter | None) -> Filter | None:
     """Turn LlamaIndex filters, nested ones too, into a function of the metadata.
 
     Each operator means what it means to LlamaIndex's own stores, but values that cannot be compared
-    do not match. A mapping or a function is already what the core takes.
+    do not match. A mapping is already what the core takes, and a function is given the metadata as
+    it was handed in.
     """
     if not isinstance(filters, MetadataFilters):
-        return filters
+        return _of_shown(filters) if callable(filters) else filters
     parts = [to_filter(f) if isinstance(f, MetadataFilters) else _leaf(f) for f in filters.filters]
     combine = _COMBINE[filters.condition or FilterCondition.AND]
     return lambda metadata: combine(part(metadata) for part in parts)  # type: ignore[operator,misc]
+
+
+def _of_shown(filter: Callable[[Mapping[str, Any]], bool]) -> Filter:
+    return lambda metadata: filter(_shown(metadata))
 
 
 def _leaf(leaf: MetadataFilter) -> Callable[[Mapping[str, Any]], bool]:

@@ -28,16 +28,25 @@ if TYPE_CHECKING:
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
     from s3_retriever.filters import Filter
+    from s3_retriever.intake import OnError
 
 
 class EndogenousRetriever(BaseRetriever):
     """Retrieves with the attention of the language model that is going to answer.
 
-    Make one with `from_documents` or `from_persist_dir`. Returned nodes satisfy
-    ``node.text == source_text[node.start_char_idx:node.end_char_idx]``, have the stable id
-    ``source:start:end``, name their source under ``NodeRelationship.SOURCE`` and carry its metadata
-    with `start_index`, `end_index` and `source_id`, which models are not shown. Every call returns
-    fresh nodes.
+    Make one with `from_documents` or `from_persist_dir`. Every call returns fresh nodes, with the
+    stable id ``indexed:start:end``. They carry a copy of the metadata of the document or node that
+    was indexed, and beside it the place in that, which models are not shown:
+    ``node.text == indexed_text[start_index:end_index]``, and `source_id` is its id. Where its own
+    metadata has one of these three keys, all three get the prefix ``s3_``, as often as it takes;
+    nothing is overwritten.
+
+    ``node.text == source_text[node.start_char_idx:node.end_char_idx]`` for the source that
+    ``NodeRelationship.SOURCE`` names. That is what was indexed; or, where a node was indexed that
+    has a source itself, such as one a splitter made, its source, and then
+    ``NodeRelationship.PARENT`` is the indexed node. Where such a node does not say where it stands
+    in its source, or what it says does not agree with its length, both offsets are ``None``. Other
+    relationships of what was indexed, to its neighbours, parent and children, are not kept.
 
     Args:
         index: The index searched.
@@ -78,35 +87,40 @@ class EndogenousRetriever(BaseRetriever):
         bank: Bank | str | Path | None = None,
         scan: ScanConfig | Mapping[str, Any] | None = None,
         progress: bool = True,
+        on_error: OnError = "raise",
         **settings: Any,
     ) -> Self:
         """Read documents through the model and keep an index of them.
 
         Args:
-            documents: LlamaIndex documents or nodes. Do not split documents into nodes for this:
-                spans are cut out of whole documents.
+            documents: LlamaIndex documents or nodes. There is no need to split documents into
+                nodes: spans are cut out of whole documents.
             model: A loaded model of transformers, a name or path, or ``None`` for the default.
             tokenizer: The model's fast tokenizer, where `model` is a loaded model.
             bank: SAEs and calibration, or their folder; ``None`` finds or makes one for the model.
             scan: How the text is read.
             progress: Show a progress bar.
+            on_error: What becomes of documents that cannot be indexed: ``"raise"`` names them all
+                and reads none; ``"skip"`` reads the others, warns and lists them in
+                ``index.skipped``.
             **settings: Settings of the retriever, such as ``similarity_top_k=4``.
 
         Raises:
             InputError: documents that cannot be indexed, or an unknown or impossible argument.
             UnsupportedModelError: a model or tokenizer that cannot serve.
         """
-        build = ("model", "tokenizer", "bank", "scan", "progress")
+        build = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
         reject_unknown(settings, (*_SETTINGS, *build), cls.__name__)
         search = _search_config(settings, SearchConfig())
         index = EndogenousIndex.build(
-            _conversion.to_documents(documents),
+            _conversion.to_drafts(documents),
             model=model,
             tokenizer=tokenizer,
             bank=bank,
             scan=scan,
             search=search,
             progress=progress,
+            on_error=on_error,
         )
         return cls(index, **settings)
 
@@ -137,14 +151,20 @@ class EndogenousRetriever(BaseRetriever):
         """
         self.index.save(persist_dir)
 
-    def add_documents(self, documents: Iterable[BaseNode]) -> list[str]:
+    def add_documents(
+        self, documents: Iterable[BaseNode], *, on_error: OnError = "raise"
+    ) -> list[str]:
         """Read more documents and return their ids.
+
+        Args:
+            documents: As in `from_documents`.
+            on_error: As in `from_documents`.
 
         Raises:
             InputError: an id that is already there, or a document that cannot be indexed; nothing
-                is added then.
+                is added then, and all such are named.
         """
-        return list(self.index.add(_conversion.to_documents(documents)))
+        return list(self.index.add(_conversion.to_drafts(documents), on_error=on_error))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take source documents out of the index.
