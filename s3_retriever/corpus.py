@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from s3_retriever.background import renew_after_fork
 from s3_retriever.errors import InputError
 from s3_retriever.filters import Filter, matches
 from s3_retriever.intake import some_of
@@ -46,6 +47,10 @@ class Corpus:
         self.postings = postings
         self._bank = bank
         self._searcher: Searcher | None = None
+        self._renew_lock()
+        renew_after_fork(self, Corpus._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._making = Lock()
 
     def entries(self) -> Iterable[tuple[Document, TokenCodes]]:

@@ -8,6 +8,7 @@ from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
+from s3_retriever import background
 from s3_retriever.answer import STOP, Prompt, build_prompt
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.corpus import Corpus
@@ -58,9 +59,13 @@ class EndogenousIndex:
         self._report = state.report
         self._saved = state.saved
         self._corpus = Corpus(state.entries, state.bank)
-        self._changing = Lock()
+        self._renew_lock()
+        background.renew_after_fork(self, type(self)._renew_lock)
         self._skipped: tuple[Skipped, ...] = ()
         self._kept = self._contents() if state.saved is not None else None
+
+    def _renew_lock(self) -> None:
+        self._changing = Lock()
 
     @classmethod
     def build(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import snowballstemmer
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from s3_retriever.passages import Passages
 
 _WORD = re.compile(r"\w+")
-_STEMMER = snowballstemmer.stemmer("english")
-_STEMMING = Lock()  # a stemmer holds the word it works on
 _WORDS_KEPT = 2**16
 _STOP = frozenset(
     [
@@ -142,8 +139,7 @@ def words(text: str) -> list[str]:
 
 @lru_cache(_WORDS_KEPT)
 def _stem(word: str) -> str:
-    with _STEMMING:
-        return str(_STEMMER.stemWord(word))
+    return str(snowballstemmer.stemmer("english").stemWord(word))  # it holds what it works on
 
 
 class Lexicon:

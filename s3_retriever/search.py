@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from s3_retriever.background import renew_after_fork
 from s3_retriever.coactivation import coactivation
 from s3_retriever.documents import Span
 from s3_retriever.fusion import fuse
@@ -73,8 +74,12 @@ class Searcher:
         self._bank = bank
         self._given = postings
         self._subsets: OrderedDict[bytes, Searcher] = OrderedDict()
-        self._lock = Lock()
+        self._renew_lock()
+        renew_after_fork(self, Searcher._renew_lock)
         self._passages = cut_passages(self._documents, self.codes)
+
+    def _renew_lock(self) -> None:
+        self._lock = Lock()
 
     @cached_property
     def _postings(self) -> Sequence[Postings]:
