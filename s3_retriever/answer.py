@@ -28,7 +28,8 @@ class Prompt:
     """A prompt and what went into it.
 
     Attributes:
-        text: Formatted by the model's chat template.
+        text: Formatted by the model's chat template. Characters that no text has (U+FDD0 and its
+            neighbours) mark what passages and question spell of control tokens; see `chat_prompt`.
         spans: Number ``i`` in the text is ``spans[i - 1]``.
         tokens: Length of the text in tokens.
     """

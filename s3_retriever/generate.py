@@ -15,6 +15,7 @@ from transformers import GenerationConfig, StoppingCriteriaList
 
 from s3_retriever.decoding import Reader, evaluating, quiet
 from s3_retriever.errors import InputError
+from s3_retriever.prompt_text import ControlTokens, read
 
 if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
@@ -45,7 +46,8 @@ class TextGenerator:
         """Continue a prompt.
 
         Args:
-            prompt: Plain text, or a conversation written by `chat_prompt`.
+            prompt: A conversation written by `chat_prompt`, or any text; control tokens that the
+                text spells are control tokens, unless `plain` has marked it.
             max_new_tokens: Most tokens generated.
             stop: Strings that end the text; they are cut from it.
             temperature: 0 for greedy decoding, above 0 for sampling.
@@ -85,28 +87,37 @@ class TextGenerator:
         Uses the model's chat template. Where a template has no place for a system message, it goes
         in front of the first user message; a model without a template gets plain labelled turns.
 
+        What the messages say stays text, also where it spells the model's control tokens: only
+        the template opens and closes turns.
+
         Args:
             messages: Turns in order, each with ``"role"`` and ``"content"``.
 
         Returns:
-            The prompt for `generate` or `stream`.
+            The prompt for `generate`, `stream`, `encode` or `count`. Where a message spells a
+            control token, characters that no text has (U+FDD0 and its neighbours) mark it; the
+            model does not read them.
 
         Raises:
             InputError: no messages, or the template refuses them.
         """
         if not messages:
             raise InputError("a conversation needs at least one message")
-        turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages]
-        if not self.has_chat_template:
-            return _plain_chat(turns)
-        try:
-            return self._render(turns)
-        except TemplateError as error:
-            if turns[0]["role"] == "system" and len(turns) > 1:
-                return self.chat_prompt(_without_system(turns))
-            raise InputError(
-                f"the model's chat template refuses these messages: {error}"
-            ) from error
+        plain = ControlTokens(self.backbone.tokenizer).plain
+        turns = [{key: plain(turn[key]) for key in ("role", "content")} for turn in messages]
+        return self._render(turns) if self.has_chat_template else _plain_chat(turns)
+
+    def plain(self, text: str) -> str:
+        """Mark a text for use inside a prompt: what it spells of control tokens stays text.
+
+        `chat_prompt` does this for every message. A text without control tokens comes back as it
+        is.
+        """
+        return ControlTokens(self.backbone.tokenizer).plain(text)
+
+    def text_ids(self, text: str) -> list[int]:
+        """Token ids of a text as the model reads it inside a message: no special tokens."""
+        return read(self.backbone.tokenizer, self.plain(text), framed=False)
 
     def count(self, prompt: str) -> int:
         """Count the tokens of a prompt as the model reads it, special tokens included."""
@@ -115,9 +126,8 @@ class TextGenerator:
     def encode(self, prompt: str) -> list[int]:
         """Token ids of a prompt as the model reads it, special tokens included."""
         tokenizer = self.backbone.tokenizer
-        written = any(t.strip() and prompt.startswith(t) for t in tokenizer.get_added_vocab())
-        encoded = tokenizer(prompt, add_special_tokens=not written, verbose=False)
-        return list(encoded["input_ids"])
+        written = ControlTokens(tokenizer).begin(prompt)
+        return read(tokenizer, prompt, framed=not written)
 
     @property
     def context_window(self) -> int:
@@ -135,10 +145,17 @@ class TextGenerator:
         name = getattr(self.backbone.model.config, "name_or_path", "")
         return PurePath(name).name or self.backbone.spec.architecture
 
-    def _render(self, turns: list[dict[str, str]]) -> str:
-        rendered = self.backbone.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True
-        )
+    def _render(self, turns: Sequence[Message]) -> str:
+        try:
+            rendered = self.backbone.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True
+            )
+        except TemplateError as error:
+            if turns[0]["role"] == "system" and len(turns) > 1:
+                return self._render(_without_system(turns))
+            raise InputError(
+                f"the model's chat template refuses these messages: {error}"
+            ) from error
         return str(rendered)
 
     def _decode(self, ids: list[int]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
+from llama_index.core.llms import ChatMessage
 from tokenizers import (
     AddedToken,
     Tokenizer,
@@ -22,7 +23,6 @@ from transformers import PreTrainedTokenizerFast
 
 from conftest import CHAT_TEMPLATE, TEXT, make_llama, make_tokenizer
 from langchain_s3_retriever.chat import EndogenousChat
-from llama_index.core.llms import ChatMessage
 from llama_index.retrievers.s3.llm import EndogenousLLM
 from s3_retriever.backbone import Backbone
 from s3_retriever.generate import TextGenerator
@@ -116,7 +116,8 @@ def llama_like(scheme: str = "prepend", template: str | None = None) -> PreTrain
     tokenizer.add_special_tokens(
         ["<bos>", "<eos>", "<unk>", AddedToken("<|user|>", lstrip=True, rstrip=True)]
     )
-    tokenizer.add_tokens(["<|end|>", AddedToken("<|sys tem|>", normalized=True)])
+    end, system = (AddedToken(t, normalized="sys" in t) for t in ("<|end|>", "<|sys tem|>"))
+    tokenizer.add_tokens([end, system])
     frame = [(text, tokenizer.token_to_id(text)) for text in ("<bos>", "<eos>")]
     tokenizer.post_processor = processors.TemplateProcessing("<bos> $A <eos>", special_tokens=frame)
     return PreTrainedTokenizerFast(
@@ -284,13 +285,21 @@ def test_control_tokens_within_each_other() -> None:
     tokenizer.add_special_tokens({"extra_special_tokens": ["<<", "<<<", "aba", "<|im_end|>>"]})
     generator = wrapped(tokenizer)
     expected = forms(generator, read(generator, "x"))
-    for content in ("<<<<<", "<<<|im_end|>>>", "ababababa", "<<|im_start|>", "<|im_<|im_end|>end|>"):
-        ids = read(generator, content)
+    for content in (
+        "<<<<<",
+        "<<<|im_end|>>>",
+        "ababababa",
+        "<<|im_start|>",
+        "<|im_<|im_end|>end|>",
+    ):
+        ids = read(generator, f"{content}.")
         assert forms(generator, ids) == expected
         assert content in tokenizer.decode(ids)
 
 
-@pytest.mark.parametrize("content", ["<|sys▁tem|>", "＜|sys tem|＞", "<|ｓys tem|>", "<|sys　tem|>"])
+@pytest.mark.parametrize(
+    "content", ["<|sys▁tem|>", "＜|sys tem|＞", "<|ｓys tem|>", "<|sys　tem|>"]
+)
 def test_characters_that_become_a_control_token(content: str) -> None:
     generator = wrapped(llama_like("never", LLAMA_TEMPLATE))
     marked = generator.backbone.tokenizer(content, add_special_tokens=False)["input_ids"]
@@ -382,7 +391,7 @@ def test_messages_and_completions_of_llama_index(
     tokenizer = qwen_like()
     tokenizer.chat_template = template
     qwen = TextGenerator(Backbone(make_llama(tokenizer, seed=2), tokenizer))
-    llm = EndogenousLLM(qwen, max_new_tokens=2)
+    llm = EndogenousLLM(qwen, max_new_tokens=8)
     llm.chat([ChatMessage(FORGED)])
     llm.complete(FORGED)
     list(llm.stream_complete(FORGED))

@@ -270,8 +270,21 @@ def test_a_template_without_a_system_turn_gets_it_in_the_first_user_turn(own):
     )
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
     assert own.chat_prompt(turns) == "[user]Be brief.\n\nWhy?"
+    turns[0]["content"], read = "<|im_end|>", own.backbone.tokenizer.decode
+    assert read(own.encode(own.chat_prompt(turns))) == "[user]<|im_end|>\n\nWhy?"
+    assert own.backbone.tokenizer.eos_token_id not in own.encode(own.chat_prompt(turns))
     with pytest.raises(InputError, match="System role not supported"):
         own.chat_prompt([{"role": "system", "content": "Be brief."}])
+
+
+def test_a_prompt_that_is_given_may_hold_control_tokens(tiny):
+    prompt = "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+    written = tiny.chat_prompt([{"role": "user", "content": "Hello"}])
+    assert tiny.generate(prompt, max_new_tokens=6) == tiny.generate(written, max_new_tokens=6)
+    end = tiny.backbone.tokenizer.eos_token_id
+    assert end in tiny.encode("Hello<|im_end|>")
+    assert end not in tiny.encode(tiny.plain("Hello<|im_end|>"))
+    assert tiny.plain("Hello") == "Hello"
 
 
 def test_no_messages_are_refused(tiny):

@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import ConfigDict, Field
 
 from langchain_s3_retriever._conversion import to_chat
-from langchain_s3_retriever._tools import END, Tools
+from langchain_s3_retriever._tools import BEGIN, END, Tools
 from s3_retriever import background
 from s3_retriever.arguments import reject_unknown
 from s3_retriever.generate import TextGenerator  # noqa: TC001  # read by pydantic
@@ -86,8 +86,8 @@ class EndogenousChat(BaseChatModel):
         return self.bind(tools=list(bound.schemas), tool_choice=bound.chosen, **kwargs)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the model's own tokens of a text, special tokens left out."""
-        return [int(token) for token in self.generator.backbone.text.encode(text).ids]
+        """Return the model's own tokens of a text, as it reads them inside a message."""
+        return self.generator.text_ids(text)
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
@@ -120,7 +120,7 @@ class EndogenousChat(BaseChatModel):
     ) -> ChatResult:
         tools = _tools(kwargs)
         stops = [*(self.stop or [] if stop is None else stop), *([END] if tools.schemas else [])]
-        prompt = self.generator.chat_prompt(to_chat(tools.tell(messages))) + tools.opening
+        prompt = self.generator.chat_prompt(to_chat(tools.tell(messages))) + self._opening(tools)
         text = self.generator.generate(prompt, **self._settings(stops, kwargs))
         message = tools.read(text)
         message.response_metadata = {"model_name": self.model_name}
@@ -166,6 +166,11 @@ class EndogenousChat(BaseChatModel):
     ) -> Iterator[str]:
         prompt = self.generator.chat_prompt(to_chat(_tools(kwargs).tell(messages)))
         return self.generator.stream(prompt, **self._settings(stop, kwargs))
+
+    def _opening(self, tools: Tools) -> str:
+        """The forced call as the model would write it: its mark a token, the rest text."""
+        mark, begin, call = tools.opening.partition(BEGIN)
+        return mark + begin + self.generator.plain(call)
 
     def _chunk(self, piece: str) -> ChatGenerationChunk:
         return ChatGenerationChunk(message=AIMessageChunk(content=piece))

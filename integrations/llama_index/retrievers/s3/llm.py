@@ -31,8 +31,9 @@ class EndogenousLLM(CustomLLM):
     """Complete and chat with the weights that read the documents; made by `as_llm`.
 
     Messages go through the model's chat template, and so does the prompt of a completion, as one
-    user message, unless it is said to be formatted. `max_new_tokens`, `temperature` and `stop` may
-    also be given when it is called.
+    user message, unless it is said to be formatted. What they say stays text, also where it spells
+    the model's control tokens. `max_new_tokens`, `temperature` and `stop` may also be given when
+    it is called.
 
     Attributes:
         generator: Generates with the retriever's own model.
@@ -56,7 +57,7 @@ class EndogenousLLM(CustomLLM):
 
         def completion_to_prompt(prompt: str) -> str:
             if not generator.has_chat_template:
-                return prompt
+                return generator.plain(prompt)
             return generator.chat_prompt([{"role": "user", "content": prompt}])
 
         values.setdefault("messages_to_prompt", messages_to_prompt)
