@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.evaluate.hits import DEPTH, Hit
+from s3_retriever.places import latest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,8 +57,9 @@ def locate(
     Returns:
         The place of its first occurrence; a hit without document where there is none.
     """
-    named = [str(metadata[key]) for key in _SOURCES if str(metadata.get(key)) in sources]
-    start = metadata.get("start_index")
+    said = (str(latest(metadata, key)) for key in _SOURCES)
+    named = [id for id in said if id in sources]
+    start = latest(metadata, "start_index")
     if named and isinstance(start, int) and sources[named[0]].startswith(text, start):
         return Hit(named[0], start, start + len(text), score)
     ids = named or list(sources)
