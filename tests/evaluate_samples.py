@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from time import sleep
 from zlib import crc32
 
 import numpy as np
@@ -70,9 +71,12 @@ def oracle(name: str, *, wrong: bool = False, role: str = "baseline") -> Contend
 
 
 class HashedWords(Embeddings):
-    """A vector that counts hashed words."""
+    """A vector that counts hashed words; those of documents take `seconds` at least."""
+
+    seconds = 0.02
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        sleep(self.seconds)
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:

@@ -105,9 +105,9 @@ def test_sets_count_the_same_in_a_mean(found):
 def test_costs_are_those_of_each_alone(found):
     rows = {row.name: row for row in found.rows}
     assert all(run.cost.index_seconds > 0 < run.cost.search_seconds for run in found.runs)
-    parts = [found.variants(c) for c in found.contenders if "embedding" in c.name]
-    for alone, both in zip(*parts, strict=True):  # each pays for the vectors that they share
-        assert both.cost.index_seconds > 0.5 * alone.cost.index_seconds
+    for contender in found.contenders:  # each pays for the vectors that they share
+        for row in found.variants(contender) if "embedding" in contender.name else ():
+            assert row.cost.index_seconds > HashedWords.seconds / 2
     sizes = {name: row.cost.bytes_per_token for name, row in rows.items()}
     assert sizes["bm25"] == 0 < sizes["embedding"]
     assert sizes["dense"] == pytest.approx(4 * sizes["dense-4bit"], rel=0.01)

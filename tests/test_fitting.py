@@ -212,14 +212,14 @@ def test_a_damaged_bank_in_the_cache_is_named(small: Path, tiny_backbone: Backbo
         bank_for(tiny_backbone, DOCUMENTS, progress=False)
 
 
-def test_a_bank_whose_saving_was_broken_off_is_made_anew(
-    small: Path, tiny_backbone: Backbone
-) -> None:
+def test_a_bank_is_not_kept_over_other_files(small: Path, tiny_backbone: Backbone) -> None:
     whole = bank_for(tiny_backbone, DOCUMENTS, progress=False)
     (folder,) = small.iterdir()
-    (folder / "bank.json").unlink()
-    again = bank_for(tiny_backbone, DOCUMENTS, progress=False)
-    assert again.digest() == whole.digest() == Bank.load(folder).digest()
+    (folder / "bank.json").rename(folder / "mine.json")
+    with pytest.warns(UserWarning, match="is not kept .* nothing was written over it"):
+        again = bank_for(tiny_backbone, DOCUMENTS, progress=False)
+    assert again.digest() == whole.digest()
+    assert (folder / "mine.json").exists() and not (folder / "bank.json").exists()
 
 
 def test_a_bank_that_cannot_be_kept_serves_all_the_same(
