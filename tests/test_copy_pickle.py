@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from llama_index.retrievers.s3 import EndogenousRetriever
 from random_bank import make_bank
 from s3_retriever.backbone import Backbone, Tap
 from s3_retriever.backbone.sharing import Origin
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.documents import Answer, Document, Span
+from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import InputError
 from s3_retriever.generate import TextGenerator
 from s3_retriever.report import ScanReport
@@ -221,3 +223,28 @@ def test_plain_values_are_copied_and_pickled(value, copied):
     assert str(again) == str(value)
     if isinstance(value, SearchResult):
         assert again.sources == value.sources
+
+
+def test_an_llm_of_llama_index_and_an_index(tiny_llama, tmp_path):
+    for part in tiny_llama:
+        part.save_pretrained(tmp_path / "model")
+    backbone = Backbone.load(tmp_path / "model")
+    index = EndogenousIndex.build(
+        ["Paris is the capital of France."],
+        model=backbone,
+        bank=make_bank(backbone),
+        progress=False,
+    )
+    index.save(tmp_path / "index")
+    retriever = EndogenousRetriever(index)
+    llm = retriever.as_llm(max_new_tokens=4)
+    for again in (copy.copy, copy.deepcopy, lambda item: pickle.loads(pickle.dumps(item))):
+        assert again(llm).complete("Where?").text == llm.complete("Where?").text
+        (found,) = again(retriever).retrieve("Where is Paris?")
+        assert found.node.text == "Paris is the capital of France."
+    in_memory = EndogenousRetriever(
+        EndogenousIndex.load(tmp_path / "index", model=Backbone(*tiny_llama))
+    )
+    for item in (in_memory, in_memory.as_llm()):
+        with pytest.raises(InputError, match=r"Backbone\.load"):
+            pickle.dumps(item)

@@ -51,18 +51,18 @@ class EndogenousLLM(CustomLLM):
 
     def __init__(self, generator: TextGenerator, **values: Any) -> None:
         reject_unknown(values, type(self).model_fields, type(self).__name__)
-
-        def messages_to_prompt(messages: Sequence[ChatMessage]) -> str:
-            return generator.chat_prompt(to_chat(messages))
-
-        def completion_to_prompt(prompt: str) -> str:
-            if not generator.has_chat_template:
-                return generator.plain(prompt)
-            return generator.chat_prompt([{"role": "user", "content": prompt}])
-
-        values.setdefault("messages_to_prompt", messages_to_prompt)
-        values.setdefault("completion_to_prompt", completion_to_prompt)
+        values.setdefault("messages_to_prompt", partial(_messages_to_prompt, generator))
+        values.setdefault("completion_to_prompt", partial(_completion_to_prompt, generator))
         super().__init__(generator=generator, **values)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse what LlamaIndex would leave out without a word: a model made in memory.
+
+        Raises:
+            InputError: the model was not loaded by name.
+        """
+        self.generator.backbone.__reduce__()
+        return super().__getstate__()
 
     @classmethod
     def class_name(cls) -> str:
@@ -135,3 +135,13 @@ class EndogenousLLM(CustomLLM):
         own = {name: getattr(self, name) for name in ("max_new_tokens", "temperature", "stop")}
         reject_unknown(kwargs, own, type(self).__name__)
         return own | kwargs
+
+
+def _messages_to_prompt(generator: TextGenerator, messages: Sequence[ChatMessage]) -> str:
+    return generator.chat_prompt(to_chat(messages))
+
+
+def _completion_to_prompt(generator: TextGenerator, prompt: str) -> str:
+    if not generator.has_chat_template:
+        return generator.plain(prompt)
+    return generator.chat_prompt([{"role": "user", "content": prompt}])
