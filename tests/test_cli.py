@@ -533,3 +533,8 @@ def test_settings_and_questions_that_will_not_do(
     train = ("train", str(tmp_path / "a.txt"), *model, "-o", str(tmp_path / "b"))
     assert "steps=0 is invalid" in failed(capsys, *train, "--steps", "0")
     assert "calibration.json" in failed(capsys, *train, "--calibration", str(tmp_path))
+
+
+def test_the_demo_refuses_a_folder_of_other_things_at_once(tmp_path: Path, capsys: Any) -> None:
+    write(tmp_path / "mine.txt", "mine")
+    assert "not empty and holds no index" in failed(capsys, "demo", "--index", str(tmp_path))

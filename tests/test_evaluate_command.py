@@ -205,3 +205,12 @@ def test_a_folder_without_texts_or_questions(notes, tmp_path):
     (notes / "latin.txt").write_bytes("café".encode("latin-1"))
     with pytest.raises(InputError, match="UTF-8"):
         load_folder(notes)
+
+
+def test_a_file_of_another_kind_is_not_written_over(dataset, tiny, tmp_path, capsys):
+    mine = tmp_path / "notes.md"
+    mine.write_text("mine")
+    for option in ("--json", "--html"):
+        assert main(["eval", dataset, "--rankers", "bm25", option, str(mine), *tiny]) == 1
+        assert "choose another name" in capsys.readouterr().err
+    assert mine.read_text() == "mine"

@@ -191,13 +191,18 @@ class EndogenousRetriever(BaseRetriever):
         index = EndogenousIndex.load(path, model=model, tokenizer=tokenizer)
         return cls(index=index, **settings)
 
-    def save(self, path: str | Path) -> None:
-        """Write the index, sources included, to a folder.
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the index, sources included, to a folder; see `EndogenousIndex.save`.
+
+        Args:
+            path: The folder.
+            overwrite: Replace whatever index the folder holds.
 
         Raises:
-            IndexFileError: the folder cannot be written.
+            IndexConflictError: the folder holds what saving would lose.
+            IndexFileError: the folder cannot be written, or holds something else.
         """
-        self.index.save(path)
+        self.index.save(path, overwrite=overwrite)
 
     def add_documents(
         self, documents: Iterable[Document], *, on_error: OnError = "raise"

@@ -65,8 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _index(args: argparse.Namespace) -> EndogenousIndex:
     from s3_retriever.engine import EndogenousIndex
+    from s3_retriever.index import check_target
     from s3_retriever.resolve import resolve_backbone
 
+    check_target(args.index)
     begun = perf_counter()
     backbone = resolve_backbone(None, None, progress=True)
     print(f"model     {perf_counter() - begun:6.1f} s   SmolLM2-135M-Instruct, {backbone.dtype}")

@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
     from s3_retriever.evaluate.run import evaluate
     from s3_retriever.evaluate.table import every_variant, tables
 
-    for name in (args.json, args.html):
-        _writable(name)
+    for name, kind in ((args.json, "json"), (args.html, "html")):
+        _writable(name, kind)
     rankers = list(contenders()) if args.rankers == "all" else _split(args.rankers)
     found = evaluate(
         [_load(folder, args.own) for folder in args.datasets],
@@ -125,14 +125,16 @@ def _numbers(sizes: str) -> list[int]:
         ) from error
 
 
-def _writable(name: str | None) -> None:
-    """Refuse a file that cannot be written before the long work, not after it."""
+def _writable(name: str | None, kind: str) -> None:
+    """Refuse a file that cannot be written, or is of another kind, before the long work."""
     if name is None or name == "-":
         return
     if Path(name).is_dir():
         raise InputError(f"{name} cannot be written: it is a folder")
     if not Path(name).absolute().parent.is_dir():
         raise InputError(f"{name} cannot be written: make its folder first")
+    if Path(name).is_file() and Path(name).suffix != f".{kind}":
+        raise InputError(f"{name} is there already and is no .{kind} file; choose another name")
 
 
 def _write(name: str | None, text: Callable[[], str]) -> None:

@@ -143,13 +143,18 @@ class EndogenousRetriever(BaseRetriever):
         reject_unknown(settings, (*_SETTINGS, "model", "tokenizer"), cls.__name__)
         return cls(EndogenousIndex.load(persist_dir, model=model, tokenizer=tokenizer), **settings)
 
-    def persist(self, persist_dir: str | Path) -> None:
-        """Write the index, sources included, to a folder.
+    def persist(self, persist_dir: str | Path, *, overwrite: bool = False) -> None:
+        """Write the index, sources included, to a folder; see `EndogenousIndex.save`.
+
+        Args:
+            persist_dir: The folder.
+            overwrite: Replace whatever index the folder holds.
 
         Raises:
-            IndexFileError: the folder cannot be written.
+            IndexConflictError: the folder holds what saving would lose.
+            IndexFileError: the folder cannot be written, or holds something else.
         """
-        self.index.save(persist_dir)
+        self.index.save(persist_dir, overwrite=overwrite)
 
     def add_documents(
         self, documents: Iterable[BaseNode], *, on_error: OnError = "raise"
