@@ -7,6 +7,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from random_bank import make_bank
 from s3_retriever.backbone import Backbone
 
 TEXT = """The quick brown fox jumps over the lazy dog. A retriever finds the passage that answers.
@@ -81,6 +82,20 @@ def tiny_llama(
 @pytest.fixture(scope="session")
 def tiny_backbone(tiny_llama: tuple[LlamaForCausalLM, PreTrainedTokenizerFast]) -> Backbone:
     return Backbone(*tiny_llama)
+
+
+@pytest.fixture(scope="session")
+def tiny_options(
+    tiny_llama: tuple[LlamaForCausalLM, PreTrainedTokenizerFast],
+    tiny_backbone: Backbone,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[str]:
+    """Options of the command line that choose a tiny random model and its bank."""
+    folder = tmp_path_factory.mktemp("tiny")
+    for part in tiny_llama:
+        part.save_pretrained(folder / "model")
+    make_bank(tiny_backbone).save(folder / "bank")
+    return ["--model", str(folder / "model"), "--bank", str(folder / "bank")]
 
 
 @pytest.fixture(scope="session")

@@ -48,21 +48,11 @@ def notes(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def tiny(tiny_llama: Any, tiny_backbone: Backbone, tmp_path_factory: Any) -> list[str]:
-    """Options that choose a tiny random model and its bank."""
-    folder: Path = tmp_path_factory.mktemp("tiny")
-    for part in tiny_llama:
-        part.save_pretrained(folder / "model")
-    make_bank(tiny_backbone).save(folder / "bank")
-    return ["--model", str(folder / "model"), "--bank", str(folder / "bank")]
-
-
 @pytest.fixture
-def index(notes: Path, tiny: list[str], tmp_path: Path, capsys: Any) -> str:
+def index(notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any) -> str:
     """An index of the notes by the tiny model."""
     path = str(tmp_path / "notes.s3")
-    assert main(["index", str(notes), "-o", path, *tiny]) == 0
+    assert main(["index", str(notes), "-o", path, *tiny_options]) == 0
     capsys.readouterr()
     return path
 
@@ -230,9 +220,9 @@ def test_demo_reads_the_language_reference() -> None:
 
 
 def test_updating_reads_only_what_changed(
-    notes: Path, index: str, readings: list[str], tiny: list[str], capsys: Any
+    notes: Path, index: str, readings: list[str], tiny_options: list[str], capsys: Any
 ) -> None:
-    model = tiny[:2]
+    model = tiny_options[:2]
     assert data(capsys, "index", str(notes), "-o", index, *model)["read"] == 0
     write(notes / "lamp.txt", "The lamp went out.")
     write(notes / "new.txt", "A new note.")
@@ -246,11 +236,13 @@ def test_updating_reads_only_what_changed(
     }
 
 
-def test_indexing_for_people(notes: Path, tiny: list[str], tmp_path: Path, capsys: Any) -> None:
+def test_indexing_for_people(
+    notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any
+) -> None:
     path = str(tmp_path / "notes.s3")
-    text = done(capsys, "index", str(notes), "-o", path, "--chunk-tokens", "32", *tiny)
+    text = done(capsys, "index", str(notes), "-o", path, "--chunk-tokens", "32", *tiny_options)
     assert text.startswith(f"read 2 of 2 documents into {path}\n")
-    assert text.endswith(f"s3-retriever ask {path} 'a question' {' '.join(tiny[:2])}\n")
+    assert text.endswith(f"s3-retriever ask {path} 'a question' {' '.join(tiny_options[:2])}\n")
 
 
 def test_what_to_type_next_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -263,25 +255,30 @@ def test_what_to_type_next_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_what_a_folder_holds_besides_text_is_left_out(
-    notes: Path, tiny: list[str], tmp_path: Path, capsys: Any
+    notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any
 ) -> None:
     write(notes / ".hidden" / "secret.md", "Hidden text.")
     write(notes / "deep" / ".draft.txt", "A hidden file.")
     write(notes / "blank.md", " \n")
     path = str(tmp_path / "notes.s3")
-    assert main(["index", str(notes), "-o", path, *tiny]) == 0
+    assert main(["index", str(notes), "-o", path, *tiny_options]) == 0
     assert capsys.readouterr().err == f"s3-retriever: left out as empty: {notes / 'blank.md'}\n"
     assert texts(path).keys() == {"lamp.txt", "deep/bread.md"}
 
 
 def test_an_index_keeps_its_bank_and_chunks(
-    notes: Path, index: str, tiny: list[str], tiny_backbone: Backbone, tmp_path: Path, capsys: Any
+    notes: Path,
+    index: str,
+    tiny_options: list[str],
+    tiny_backbone: Backbone,
+    tmp_path: Path,
+    capsys: Any,
 ) -> None:
     argv = ("index", str(notes), "-o", index)
-    assert data(capsys, *argv, *tiny, "--chunk-tokens", "512")["read"] == 0
+    assert data(capsys, *argv, *tiny_options, "--chunk-tokens", "512")["read"] == 0
     make_bank(tiny_backbone, seed=1).save(tmp_path / "other")
     for other in (["--chunk-tokens", "64"], ["--bank", str(tmp_path / "other")]):
-        assert "choose another -o" in failed(capsys, *argv, *tiny[:2], *other)
+        assert "choose another -o" in failed(capsys, *argv, *tiny_options[:2], *other)
 
 
 @pytest.mark.parametrize("moment", ["scan", "save"])
@@ -289,7 +286,7 @@ def test_an_interrupt_leaves_the_old_index_whole(
     moment: str,
     notes: Path,
     index: str,
-    tiny: list[str],
+    tiny_options: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: Any,
 ) -> None:
@@ -303,44 +300,44 @@ def test_an_interrupt_leaves_the_old_index_whole(
     else:
         monkeypatch.setattr(persist, "save_index", interrupted)
     write(notes / "lamp.txt", "The lamp went out.")
-    argv = ("index", str(notes), "-o", index, *tiny[:2])
+    argv = ("index", str(notes), "-o", index, *tiny_options[:2])
     assert "interrupted" in failed(capsys, *argv, code=130)
     assert texts(index) == before and verify_index(index).ok
 
 
 def test_standard_input(
-    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    tiny_options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     path = str(tmp_path / "piped.s3")
     text = "Straße 🗼.\r\nA second line.\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "latin-1"))
-    done(capsys, "index", "-", "-o", path, *tiny)
+    done(capsys, "index", "-", "-o", path, *tiny_options)
     assert texts(path) == {"stdin": text}
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9")))
-    assert "standard input is not UTF-8" in failed(capsys, "index", "-", "-o", path, *tiny)
+    assert "standard input is not UTF-8" in failed(capsys, "index", "-", "-o", path, *tiny_options)
 
 
 def test_a_folder_with_a_text_files_name_is_walked(
-    notes: Path, tiny: list[str], tmp_path: Path, capsys: Any
+    notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any
 ) -> None:
     write(notes / "old.txt" / "inner.TXT", "Inside a folder.")
     path = str(tmp_path / "notes.s3")
-    assert data(capsys, "index", str(notes), "-o", path, *tiny)["documents"] == 3
+    assert data(capsys, "index", str(notes), "-o", path, *tiny_options)["documents"] == 3
     assert "old.txt/inner.TXT" in texts(path)
 
 
-def test_files_by_name(notes: Path, tiny: list[str], tmp_path: Path, capsys: Any) -> None:
+def test_files_by_name(notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any) -> None:
     path = str(tmp_path / "files.s3")
     files = [str(notes / "lamp.txt"), str(notes / "skipped.bin")]
-    done(capsys, "index", *files, "-o", path, *tiny)
+    done(capsys, "index", *files, "-o", path, *tiny_options)
     assert list(texts(path)) == ["lamp.txt", "skipped.bin"]
 
 
 # --- searching and looking ------------------------------------------------------------------------
 
 
-def test_search_options(index: str, tiny: list[str], capsys: Any) -> None:
-    model = tiny[:2]
+def test_search_options(index: str, tiny_options: list[str], capsys: Any) -> None:
+    model = tiny_options[:2]
     for more in (["--scoring", "coactivation", "--no-bm25"], ["--token-budget", "5"]):
         spans = data(capsys, "search", index, QUESTION, *model, *more)["spans"]
         assert spans
@@ -351,16 +348,16 @@ def test_search_options(index: str, tiny: list[str], capsys: Any) -> None:
     assert len(lines) % 2 == 0 and "S3 " in lines[0] and "BM25" not in lines[0]
 
 
-def test_ask_as_json(index: str, tiny: list[str], capsys: Any) -> None:
-    answer = data(capsys, "ask", index, QUESTION, *tiny[:2], "--max-new-tokens", "3")
+def test_ask_as_json(index: str, tiny_options: list[str], capsys: Any) -> None:
+    answer = data(capsys, "ask", index, QUESTION, *tiny_options[:2], "--max-new-tokens", "3")
     assert answer["question"] == QUESTION
     assert isinstance(answer["answer"], str) and answer["spans"]
 
 
-def test_ask_answers_as_python_does(index: str, tiny: list[str], capsys: Any) -> None:
-    argv = ("ask", index, QUESTION, *tiny[:2], "-k", "2", "--max-new-tokens", "8")
+def test_ask_answers_as_python_does(index: str, tiny_options: list[str], capsys: Any) -> None:
+    argv = ("ask", index, QUESTION, *tiny_options[:2], "-k", "2", "--max-new-tokens", "8")
     answer = data(capsys, *argv)
-    loaded = engine.EndogenousIndex.load(index, model=tiny[1])
+    loaded = engine.EndogenousIndex.load(index, model=tiny_options[1])
     expected = loaded.answer(QUESTION, k=2, max_new_tokens=8)
     assert answer["answer"] == expected.text
     assert [span["id"] for span in answer["spans"]] == [span.id for span in expected.spans]
@@ -380,12 +377,12 @@ def test_an_answer_is_written_without_white_space_around_it(pieces: list[str], t
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_an_output_that_lacks_characters(
-    form: str, index: str, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+    form: str, index: str, tiny_options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "latin-1"))
     options = ["--json"] if form == "json" else []
-    assert main(["search", index, "bread", *tiny[:2], *options]) == 0
+    assert main(["search", index, "bread", *tiny_options[:2], *options]) == 0
     if form == "text":
         assert "a night. ?" in written.getvalue().decode("latin-1")
         return
@@ -423,9 +420,9 @@ def test_verify_looks_at_the_bank_as_well(index: str, capsys: Any) -> None:
 
 
 def test_calibrate_train_index(
-    notes: Path, tiny: list[str], tmp_path: Path, capsys: Any, readings: list[str]
+    notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any, readings: list[str]
 ) -> None:
-    model, bank = tiny[:2], str(tmp_path / "bank")
+    model, bank = tiny_options[:2], str(tmp_path / "bank")
     documents = [{"id": name, "text": text} for name, text in NOTES.items()]
     start = NOTES["lamp.txt"].index("The last keeper")
     evidence = [{"doc_id": "lamp.txt", "start": start, "end": start + 30}]
@@ -496,13 +493,13 @@ def test_no_index(tmp_path: Path, capsys: Any) -> None:
     assert "is not an index" in failed(capsys, "info", str(tmp_path))
 
 
-def test_a_damaged_index(index: str, tiny: list[str], capsys: Any) -> None:
+def test_a_damaged_index(index: str, tiny_options: list[str], capsys: Any) -> None:
     (segment,) = (Path(index) / "segments").iterdir()
     segment.write_bytes(segment.read_bytes()[:100])
-    assert "damaged" in failed(capsys, "search", index, "q", *tiny[:2])
+    assert "damaged" in failed(capsys, "search", index, "q", *tiny_options[:2])
     (Path(index) / "catalogue.sqlite").write_bytes(b"not a catalogue at all")
     for command in ("search", "ask"):
-        assert index in failed(capsys, command, index, "q", *tiny[:2])
+        assert index in failed(capsys, command, index, "q", *tiny_options[:2])
 
 
 def test_another_model(
@@ -521,9 +518,9 @@ def test_another_model(
 
 
 def test_settings_and_questions_that_will_not_do(
-    index: str, tiny: list[str], tmp_path: Path, capsys: Any
+    index: str, tiny_options: list[str], tmp_path: Path, capsys: Any
 ) -> None:
-    model = tiny[:2]
+    model = tiny_options[:2]
     assert "k=0 is invalid" in failed(capsys, "search", index, "q", "-k", "0", *model)
     assert "question is empty" in failed(capsys, "search", index, " ", *model)
     assert "documents.jsonl" in failed(

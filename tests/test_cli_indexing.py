@@ -7,34 +7,21 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from random_bank import make_bank
 from s3_retriever.cli import main
 from s3_retriever.index import load_index
 
-if TYPE_CHECKING:
-    from s3_retriever.backbone import Backbone
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_llama: Any, tiny_backbone: Backbone, tmp_path_factory: Any) -> list[str]:
-    folder: Path = tmp_path_factory.mktemp("tiny")
-    for part in tiny_llama:
-        part.save_pretrained(folder / "model")
-    make_bank(tiny_backbone).save(folder / "bank")
-    return ["--model", str(folder / "model"), "--bank", str(folder / "bank"), "--quiet"]
-
 
 @pytest.fixture
-def index(tmp_path: Path, tiny: list[str], capsys: Any) -> Any:
+def index(tmp_path: Path, tiny_options: list[str], capsys: Any) -> Any:
     """Runs the command on one index; its report, exit code and what it said besides."""
 
     def run(*argv: str, output: str | None = None) -> tuple[dict[str, Any], int, str]:
         path = output or str(tmp_path / "all.s3")
-        code = main(["index", *argv, "-o", path, "--json", *tiny])
+        code = main(["index", *argv, "-o", path, "--json", *tiny_options])
         out, err = capsys.readouterr()
         return json.loads(out) if out else {}, code, err
 
@@ -101,7 +88,11 @@ def test_one_file_by_other_spellings_is_one_document(
 
 
 def test_what_is_gone_is_forgotten_on_request_alone(
-    tmp_path: Path, index: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, tiny: list[str]
+    tmp_path: Path,
+    index: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+    tiny_options: list[str],
 ) -> None:
     for name in ("one/a.md", "one/b.md", "two/a.md", "one/sub/c.md"):
         write(tmp_path / name, f"Text of {name}.")
@@ -112,7 +103,7 @@ def test_what_is_gone_is_forgotten_on_request_alone(
     report = index(".")[0]
     assert (report["forgotten"], report["gone"], report["documents"]) == ([], ["a.md"], 4)
     (tmp_path / "link").symlink_to(tmp_path / "one")
-    assert main(["index", "--sync", "../link", "-o", "../all.s3", *tiny]) == 0
+    assert main(["index", "--sync", "../link", "-o", "../all.s3", *tiny_options]) == 0
     assert "forgot 1: a.md\n" in capsys.readouterr().out
     assert set(texts(tmp_path)) == {"b.md", "sub/c.md", "two/a.md"}
 
@@ -212,14 +203,16 @@ def test_the_command_that_a_message_names_works(tmp_path: Path, index: Any, name
     assert index(str(converted))[1] == 0
 
 
-def test_files_that_are_not_read_are_named(tmp_path: Path, tiny: list[str], capsys: Any) -> None:
+def test_files_that_are_not_read_are_named(
+    tmp_path: Path, tiny_options: list[str], capsys: Any
+) -> None:
     folder = tmp_path / "notes"
     write(folder / "good.md", "A good note.")
     for number in range(12):
         write(folder / f"{number}.pdf", b"%PDF")
     write(folder / "Makefile", "all:")
     (folder / "elsewhere").symlink_to(tmp_path)
-    assert main(["index", str(folder), "-o", str(tmp_path / "all.s3"), *tiny]) == 0
+    assert main(["index", str(folder), "-o", str(tmp_path / "all.s3"), *tiny_options]) == 0
     out = capsys.readouterr().out
     assert "not read: 12 of kind .pdf: " in out and "and 2 more; 2 of kind no suffix: " in out
     assert "Makefile" in out and "elsewhere" in out

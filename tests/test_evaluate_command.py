@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evaluate_samples import SET
-from random_bank import make_bank
 from s3_retriever.cli import main
 from s3_retriever.errors import InputError
 from s3_retriever.evaluate import contenders, load_folder
@@ -68,23 +67,21 @@ def notes(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def tiny(tiny_llama: Any, tiny_backbone: Any, tmp_path_factory: Any) -> list[str]:
-    """Options that choose a tiny random model and its bank."""
-    folder = tmp_path_factory.mktemp("tiny")
-    for part in tiny_llama:
-        part.save_pretrained(folder / "model")
-    make_bank(tiny_backbone).save(folder / "bank")
-    return ["--model", str(folder / "model"), "--bank", str(folder / "bank"), "--quiet"]
-
-
 def test_files_in_the_format_are_read_as_they_were_written(dataset):
     assert load_set(dataset) == SET
 
 
-def test_a_comparison_is_printed_and_written(dataset, tiny, tmp_path, capsys):
+def test_a_comparison_is_printed_and_written(dataset, tiny_options, tmp_path, capsys):
     table, page = tmp_path / "results.json", tmp_path / "report.html"
-    argv = ["eval", dataset, "--rankers", "attention+bm25,bm25", "--budgets", "200,500", *tiny]
+    argv = [
+        "eval",
+        dataset,
+        "--rankers",
+        "attention+bm25,bm25",
+        "--budgets",
+        "200,500",
+        *tiny_options,
+    ]
     assert main([*argv, "--limit", "3", "--json", str(table), "--html", str(page)]) == 0
     shown = capsys.readouterr()
     assert "S3 + BM25" in shown.out and "R@200" in shown.out and "best baseline" in shown.out
@@ -103,19 +100,19 @@ def test_a_comparison_is_printed_and_written(dataset, tiny, tmp_path, capsys):
     ]
 
 
-def test_json_alone_on_standard_output(dataset, tiny, capsys):
-    argv = ["eval", dataset, "--rankers", "bm25", "--json", "-", *tiny]
+def test_json_alone_on_standard_output(dataset, tiny_options, capsys):
+    argv = ["eval", dataset, "--rankers", "bm25", "--json", "-", *tiny_options]
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out)["baseline"] == "bm25"
 
 
-def test_every_variant_on_request(dataset, tiny, capsys):
-    assert main(["eval", dataset, "--rankers", "bm25", "--variants", *tiny]) == 0
+def test_every_variant_on_request(dataset, tiny_options, capsys):
+    assert main(["eval", dataset, "--rankers", "bm25", "--variants", *tiny_options]) == 0
     assert capsys.readouterr().out.count("characters, smoothed)") >= 3
 
 
-def test_answers_on_request(dataset, tiny, capsys):
-    argv = ["eval", dataset, "--rankers", "bm25", "--answers", "--limit", "1", *tiny]
+def test_answers_on_request(dataset, tiny_options, capsys):
+    argv = ["eval", dataset, "--rankers", "bm25", "--answers", "--limit", "1", *tiny_options]
     assert main(argv) == 0
     assert "NLL of the answer" in capsys.readouterr().out
 
@@ -127,7 +124,7 @@ def test_help_names_every_ranker(capsys):
     assert "--self" in shown and "questions.jsonl" in shown
 
 
-def test_what_is_wrong_is_said_in_one_line(dataset, notes, tiny, tmp_path, capsys):
+def test_what_is_wrong_is_said_in_one_line(dataset, notes, tiny_options, tmp_path, capsys):
     for argv, words in (
         ([str(tmp_path / "nowhere")], "nowhere"),
         ([str(notes)], "--self"),
@@ -139,19 +136,19 @@ def test_what_is_wrong_is_said_in_one_line(dataset, notes, tiny, tmp_path, capsy
         ([dataset, "--html", str(tmp_path / "no" / "where.html")], "where.html"),
         ([dataset, dataset], "a name of its own"),
     ):
-        assert main(["eval", *argv, *tiny]) == 1
+        assert main(["eval", *argv, *tiny_options]) == 1
         shown = capsys.readouterr()
         assert words in shown.err and shown.err.count("\n") == 1 and not shown.out
 
 
-def test_a_file_that_cannot_be_written_is_said(dataset, tiny, tmp_path, capsys):
-    argv = ["eval", dataset, "--rankers", "bm25", "--json", str(tmp_path), *tiny]
+def test_a_file_that_cannot_be_written_is_said(dataset, tiny_options, tmp_path, capsys):
+    argv = ["eval", dataset, "--rankers", "bm25", "--json", str(tmp_path), *tiny_options]
     assert main(argv) == 1
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_a_folder_of_ones_own(notes, tiny, capsys):
-    argv = ["eval", "--self", str(notes), "--rankers", "attention,bm25", *tiny]
+def test_a_folder_of_ones_own(notes, tiny_options, capsys):
+    argv = ["eval", "--self", str(notes), "--rankers", "attention,bm25", *tiny_options]
     assert main(argv) == 0
     assert "notes" in capsys.readouterr().out
 
@@ -207,10 +204,10 @@ def test_a_folder_without_texts_or_questions(notes, tmp_path):
         load_folder(notes)
 
 
-def test_a_file_of_another_kind_is_not_written_over(dataset, tiny, tmp_path, capsys):
+def test_a_file_of_another_kind_is_not_written_over(dataset, tiny_options, tmp_path, capsys):
     mine = tmp_path / "notes.md"
     mine.write_text("mine")
     for option in ("--json", "--html"):
-        assert main(["eval", dataset, "--rankers", "bm25", option, str(mine), *tiny]) == 1
+        assert main(["eval", dataset, "--rankers", "bm25", option, str(mine), *tiny_options]) == 1
         assert "choose another name" in capsys.readouterr().err
     assert mine.read_text() == "mine"
