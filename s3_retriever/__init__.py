@@ -22,16 +22,18 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Bank
     from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
-    from s3_retriever.documents import Answer, Document, Span
+    from s3_retriever.documents import Answer, Document, Skipped, Span
     from s3_retriever.engine import EndogenousIndex
     from s3_retriever.errors import (
         BankError,
         FormatVersionError,
+        IndexConflictError,
         IndexFileError,
         InputError,
         MissingExtraError,
         ModelMismatchError,
         S3Error,
+        SkippedWarning,
         UnsupportedModelError,
     )
     from s3_retriever.report import ScanReport
@@ -46,6 +48,7 @@ __all__ = [
     "Document",
     "EndogenousIndex",
     "FormatVersionError",
+    "IndexConflictError",
     "IndexFileError",
     "IndexStats",
     "InputError",
@@ -56,6 +59,8 @@ __all__ = [
     "ScanReport",
     "SearchConfig",
     "SearchResult",
+    "Skipped",
+    "SkippedWarning",
     "Span",
     "UnsupportedModelError",
     "__version__",
@@ -65,9 +70,9 @@ _MODULES = {
     "backbone": ("Backbone",),
     "codec": ("Bank",),
     "config": ("AnswerConfig", "ScanConfig", "SearchConfig"),
-    "documents": ("Answer", "Document", "Span"),
+    "documents": ("Answer", "Document", "Skipped", "Span"),
     "engine": ("EndogenousIndex",),
-    "errors": tuple(name for name in __all__ if name.endswith("Error")),
+    "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),
     "report": ("ScanReport",),
     "results": ("IndexStats", "SearchResult"),
 }
