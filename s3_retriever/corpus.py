@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s3_retriever.background import renew_after_fork
-from s3_retriever.errors import InputError
+from s3_retriever.errors import InputError, some_of
 from s3_retriever.filters import Filter, matches
-from s3_retriever.intake import some_of
 from s3_retriever.search import Searcher
 
 if TYPE_CHECKING:

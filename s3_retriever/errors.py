@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NAMED = 5
+
 
 class S3Error(Exception):
     """Base of all errors raised on purpose by s3-retriever."""
@@ -41,3 +48,9 @@ class IndexConflictError(IndexFileError):
 
 class SkippedWarning(UserWarning):
     """Documents were left out because they cannot be indexed; the message names them."""
+
+
+def some_of(ids: Sequence[str]) -> str:
+    """Name the first few of some ids, for a message."""
+    named = ", ".join(repr(id) for id in ids[:_NAMED])
+    return f"{named} and {len(ids) - _NAMED} more" if len(ids) > _NAMED else named

@@ -43,12 +43,12 @@ def write_new(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 def holds(folder: Path, contents: Mapping[str, bytes]) -> bool:
     """Whether a folder holds these files, as they are; there may be others."""
-    return all(
-        (folder / name).is_file()
-        and (folder / name).stat().st_size == len(data)
-        and (folder / name).read_bytes() == data
-        for name, data in contents.items()
-    )
+    return all(is_file_of(folder / name, data) for name, data in contents.items())
+
+
+def is_file_of(path: Path, data: bytes) -> bool:
+    """Whether there is a file that holds just these bytes."""
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 OnError = Literal["raise", "skip"]
 """Of documents that cannot be indexed: raise an error that names them all, or leave them out."""
 
-_NAMED = 5
 _SHOWN = 20
 _FRAMEWORKS = {
     "langchain_core": ("LangChain", "langchain_s3_retriever"),
@@ -68,6 +67,26 @@ def take_in(
     if skipped:
         warnings.warn(_told(skipped, len(drafts)), SkippedWarning, stacklevel=4)
     return documents, tuple(skipped)
+
+
+def as_list(items: Any, one: type, of: str, advice: str) -> list[Any]:
+    """Return what a framework's users hand in as a list, or say what would be one.
+
+    Args:
+        items: Documents of the framework.
+        one: Its document.
+        of: What the list must hold, in words.
+        advice: For who gives a path or a text.
+
+    Raises:
+        InputError: a path, a text, a single document or nothing that can be iterated.
+    """
+    wanted = f"documents must be a list of {of}, not one {type(items).__name__}"
+    if isinstance(items, str | PathLike):
+        raise InputError(f"{wanted}; {advice}")
+    if isinstance(items, one) or not isinstance(items, Iterable):
+        raise InputError(f"{wanted}; put it in a list: [document]")
+    return list(items)
 
 
 def _listed(items: Any) -> list[Any]:
@@ -164,9 +183,3 @@ def _lines(skipped: list[Skipped], most: int) -> str:
     lines = [f"  {item}" for item in skipped[:most]]
     more = len(skipped) - most
     return "\n".join([*lines, *([f"  and {more} more"] if more > 0 else [])])
-
-
-def some_of(ids: Collection[str]) -> str:
-    """Name the first few of some ids."""
-    named = ", ".join(repr(id) for id in list(ids)[:_NAMED])
-    return f"{named} and {len(ids) - _NAMED} more" if len(ids) > _NAMED else named

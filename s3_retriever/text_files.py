@@ -74,7 +74,7 @@ class Reading:
     def other_kinds(self, apart_from: Collection[str] = ()) -> str:
         """How many files of which kinds were not read, and some of their names."""
         names = [name for name in self.others if Path(name).name not in apart_from]
-        kinds = Counter(Path(name).suffix.lower() or "no suffix" for name in names)
+        kinds = Counter(map(_kind, names))
         return "; ".join(
             f"{number:,} of kind {kind}: {_some([n for n in names if _kind(n) == kind])}"
             for kind, number in kinds.most_common()

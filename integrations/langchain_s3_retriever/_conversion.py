@@ -11,6 +11,7 @@ from langchain_core.documents import Document as LangChainDocument
 
 from s3_retriever.documents import Document, Draft
 from s3_retriever.errors import InputError
+from s3_retriever.intake import as_list
 from s3_retriever.places import beside, is_place, latest, place
 
 if TYPE_CHECKING:
@@ -69,12 +70,9 @@ def to_drafts(documents: Iterable[LangChainDocument]) -> list[Draft]:
     Raises:
         InputError: no list of documents.
     """
-    wanted = f"documents must be a list of LangChain Documents, not one {type(documents).__name__}"
-    if isinstance(documents, str | PathLike):
-        raise InputError(f"{wanted}; {_LOAD}; for texts use from_texts")
-    if isinstance(documents, LangChainDocument) or not isinstance(documents, Iterable):
-        raise InputError(f"{wanted}; put it in a list: [document]")
-    return [_draft(document) for document in documents]
+    advice = f"{_LOAD}; for texts use from_texts"
+    given = as_list(documents, LangChainDocument, "LangChain Documents", advice)
+    return [_draft(document) for document in given]
 
 
 def _draft(document: Any) -> Draft:

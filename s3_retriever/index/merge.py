@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.errors import IndexConflictError
+from s3_retriever.errors import IndexConflictError, some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
         [Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]
     ]
     """Makes one header of that before both changes, ours and theirs."""
-
-_NAMED = 5
 
 
 def merged(
@@ -54,8 +52,8 @@ def merged(
             both[id] = kept
     if clashes:
         raise IndexConflictError(
-            f"the index {folder} was changed by another process, and so was {_some(clashes)} here; "
-            "nothing was saved: load it again and repeat the change, or save elsewhere"
+            f"the index {folder} was changed by another process, and so was {some_of(clashes)} "
+            "here; nothing was saved: load it again and repeat the change, or save elsewhere"
         )
     return both
 
@@ -64,8 +62,3 @@ def _same(one: Entry | None, other: Entry | None) -> bool:
     if one is None or other is None:
         return one is other
     return (one.text, one.metadata, one.arrays) == (other.text, other.metadata, other.arrays)
-
-
-def _some(ids: list[str]) -> str:
-    named = ", ".join(repr(id) for id in ids[:_NAMED])
-    return f"{named} and {len(ids) - _NAMED} more" if len(ids) > _NAMED else named

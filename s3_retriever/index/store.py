@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
+from s3_retriever.folders import is_file_of
 from s3_retriever.index import files
 from s3_retriever.index.catalogue import (
     ATTACHED,
@@ -169,7 +170,7 @@ def save_index(
 def _attach(folder: Path, attached: Mapping[str, bytes], journal: Journal) -> None:
     """Write attached files that are not there as they should be."""
     with saving(folder):
-        missing = {n: data for n, data in attached.items() if not _is_there(folder / n, data)}
+        missing = {n: data for n, data in attached.items() if not is_file_of(folder / n, data)}
         journal.note(missing)
         places = sorted({(folder / name).parent for name in missing})
         for place in places:
@@ -178,10 +179,6 @@ def _attach(folder: Path, attached: Mapping[str, bytes], journal: Journal) -> No
             write_whole(folder / name, data)
         for place in {folder for inner in places for folder in (inner, inner.parent)}:
             files.sync_folder(place)
-
-
-def _is_there(path: Path, data: bytes) -> bool:
-    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def load_index(path: str | PathLike[str]) -> LoadedIndex:

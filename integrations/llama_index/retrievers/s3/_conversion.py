@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from copy import deepcopy
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
@@ -22,10 +21,11 @@ from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 
 from s3_retriever.documents import Document, Draft
 from s3_retriever.errors import InputError
+from s3_retriever.intake import as_list
 from s3_retriever.places import beside, is_place, place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from llama_index.core.base.llms.types import ChatMessage
 
@@ -65,12 +65,9 @@ def to_drafts(nodes: Iterable[BaseNode]) -> list[Draft]:
     Raises:
         InputError: no list of documents or nodes.
     """
-    wanted = f"documents must be a list of LlamaIndex documents, not one {type(nodes).__name__}"
-    if isinstance(nodes, str | PathLike):
-        raise InputError(f"{wanted}; {_LOAD}; for a text: [Document(text=text)]")
-    if isinstance(nodes, BaseNode) or not isinstance(nodes, Iterable):
-        raise InputError(f"{wanted}; put it in a list: [document]")
-    return [_draft(node) for node in nodes]
+    advice = f"{_LOAD}; for a text: [Document(text=text)]"
+    given = as_list(nodes, BaseNode, "LlamaIndex documents", advice)
+    return [_draft(node) for node in given]
 
 
 def _draft(node: Any) -> Draft:
