@@ -25,17 +25,19 @@ import torch
 from common import RESULTS, changed, for_choice, line, spread, write
 from tqdm import tqdm
 
-from s3_retriever import fusion, lexical, scoring, search
 from s3_retriever.backbone import Backbone
 from s3_retriever.codec import QueryWeights
 from s3_retriever.config import SearchConfig
-from s3_retriever.evaluate.bench import Bench
-from s3_retriever.evaluate.memo import Memo
 from s3_retriever.evaluate.metrics import evidence_recall
-from s3_retriever.evaluate.rankers import as_hits
+from s3_retriever.evaluate.rankers.bench import Bench
+from s3_retriever.evaluate.rankers.build import as_hits
+from s3_retriever.evaluate.rankers.memo import Memo
 from s3_retriever.fitting import load_set
-from s3_retriever.passages import Passages
-from s3_retriever.search import Searcher
+from s3_retriever.searching import attention as scoring
+from s3_retriever.searching import fusion, lexical
+from s3_retriever.searching import searcher as search
+from s3_retriever.searching.passages import Passages
+from s3_retriever.searching.searcher import Searcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from s3_retriever.fitting import LabelledQuestion, LabelledSet
-    from s3_retriever.hop import Lead
+    from s3_retriever.reading.leads import Lead
 
 Setting = dict[str, float]
 """Values of constants by name."""
@@ -58,8 +60,8 @@ RANGES: dict[str, Sequence[float]] = {
     "leads": (2, 3),
     "doubt": (1, 2, 3, 4),
 }
-"""The first three make the attention of a sentence, as `s3_retriever.scoring` explains; the others
-say what becomes of it: weights of the parts, and the second hop."""
+"""The first three make the attention of a sentence, as `s3_retriever.searching.attention` explains;
+the others say what becomes of it: weights of the parts, and the second hop."""
 
 OF_ATTENTION = ("exponent", "power", "reach")
 BY_RATIO = (*OF_ATTENTION, "doubt")

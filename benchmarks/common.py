@@ -22,19 +22,19 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from s3_retriever.backbone import Backbone, Head, Tap
-from s3_retriever.chunks import cut, layout_of, sources, take_batch
 from s3_retriever.codec import Bank, Calibration, Sae, fit_residual, fit_scale
 from s3_retriever.documents import Document
 from s3_retriever.evaluate.about import about
 from s3_retriever.fitting.banks import builtin_bank
-from s3_retriever.report import ScanClock
+from s3_retriever.reading.chunks import cut, layout_of, sources, take_batch
+from s3_retriever.reading.clock import ScanClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from s3_retriever.chunks import Batch
     from s3_retriever.config import ScanConfig
     from s3_retriever.fitting import LabelledSet
+    from s3_retriever.reading.chunks import Batch
 
 RESULTS = Path(__file__).parent / "results"
 CUDA = torch.cuda.is_available()

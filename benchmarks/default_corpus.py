@@ -9,7 +9,7 @@ from pydoc_data.topics import topics
 from typing import TYPE_CHECKING
 
 from s3_retriever.documents import Document
-from s3_retriever.fitting.questions import builtin_sets
+from s3_retriever.labelled.sets import builtin_sets
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,10 +19,10 @@ from common import CUDA, arguments, default_model, line, load, seconds, spread, 
 from common import write as write_results
 
 from s3_retriever import EndogenousIndex
-from s3_retriever.answer import build_prompt
+from s3_retriever.answering.generator import TextGenerator
+from s3_retriever.answering.prompt import build_prompt
 from s3_retriever.config import AnswerConfig
 from s3_retriever.documents import Document
-from s3_retriever.generate import TextGenerator
 
 if TYPE_CHECKING:
     import argparse

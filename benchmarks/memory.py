@@ -34,8 +34,8 @@ from common import write as write_results
 
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
-from s3_retriever.report import ScanClock
-from s3_retriever.scan import scan
+from s3_retriever.reading.clock import ScanClock
+from s3_retriever.reading.scan import scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

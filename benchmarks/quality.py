@@ -28,20 +28,21 @@ import numpy as np
 import torch
 from common import RESULTS, changed, for_report
 
-from s3_retriever import fusion, lexical, scoring, spans
 from s3_retriever.codec import Bank
+from s3_retriever.codec.codes import TokenCodes, join
 from s3_retriever.config import ScanConfig, SearchConfig
 from s3_retriever.evaluate import Contender, Variant, evaluate
-from s3_retriever.evaluate.bench import Bench
-from s3_retriever.evaluate.contenders import contenders
-from s3_retriever.evaluate.dense import DenseSearcher
-from s3_retriever.evaluate.export import as_json
-from s3_retriever.evaluate.hits import DEPTH
-from s3_retriever.evaluate.rankers import SearcherRanker, dense
-from s3_retriever.evaluate.table import tables
+from s3_retriever.evaluate.rankers.bench import Bench
+from s3_retriever.evaluate.rankers.build import SearcherRanker, dense
+from s3_retriever.evaluate.rankers.contenders import contenders
+from s3_retriever.evaluate.rankers.dense import DenseSearcher
+from s3_retriever.evaluate.rankers.hits import DEPTH
+from s3_retriever.evaluate.report.export import as_json
+from s3_retriever.evaluate.report.table import tables
 from s3_retriever.fitting import CalibrateConfig, builtin_sets, calibrate, load_set
-from s3_retriever.scan import TokenCodes, join
-from s3_retriever.search import Searcher
+from s3_retriever.searching import attention as scoring
+from s3_retriever.searching import fusion, lexical, spans
+from s3_retriever.searching.searcher import Searcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Calibration
     from s3_retriever.evaluate import Evaluation
-    from s3_retriever.evaluate.hits import Hit, Ranker
+    from s3_retriever.evaluate.rankers.hits import Hit, Ranker
 
 MAIN = (
     *("attention+bm25", "attention", "coactivation", "paper"),

@@ -34,8 +34,8 @@ from common import (
 from common import write as write_results
 
 from s3_retriever.config import ScanConfig
-from s3_retriever.report import ScanClock
-from s3_retriever.scan import scan
+from s3_retriever.reading.clock import ScanClock
+from s3_retriever.reading.scan import scan
 
 if TYPE_CHECKING:
     import argparse

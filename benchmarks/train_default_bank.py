@@ -14,17 +14,20 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from default_corpus import corpus
 
 from s3_retriever.backbone import Backbone
-from s3_retriever.codec import Calibration, TrainConfig
 from s3_retriever.config import ScanConfig
-from s3_retriever.fitting import builtin_sets, calibrate
+from s3_retriever.fitting import TrainConfig, builtin_sets, calibrate
 from s3_retriever.fitting.banks import train_bank
-from s3_retriever.fitting.keys import key_blocks
+from s3_retriever.reading.keys import key_blocks
+
+if TYPE_CHECKING:
+    from s3_retriever.codec import Calibration
 
 OUT = Path(__file__).parents[1] / "s3_retriever/data/banks/smollm2-135m-instruct"
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from train_default_bank import calibrated
 
 from s3_retriever.backbone import Backbone
-from s3_retriever.codec import Calibration, TrainConfig
+from s3_retriever.fitting import TrainConfig
 from s3_retriever.fitting.banks import builtin_bank, train_bank
+
+if TYPE_CHECKING:
+    from s3_retriever.codec import Calibration
 
 
 def unwhitened(calibration: Calibration) -> Calibration:

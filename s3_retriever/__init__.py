@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
     from s3_retriever.documents import Answer, Document, Skipped, Span
     from s3_retriever.engine import EndogenousIndex
+    from s3_retriever.engine.results import IndexStats, SearchResult
     from s3_retriever.errors import (
         BankError,
         FormatVersionError,
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
         SkippedWarning,
         UnsupportedModelError,
     )
-    from s3_retriever.report import ScanReport
-    from s3_retriever.results import IndexStats, SearchResult
+    from s3_retriever.reading.clock import ScanReport
 
 __all__ = [
     "Answer",
@@ -73,8 +73,8 @@ _MODULES = {
     "documents": ("Answer", "Document", "Skipped", "Span"),
     "engine": ("EndogenousIndex",),
     "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),
-    "report": ("ScanReport",),
-    "results": ("IndexStats", "SearchResult"),
+    "reading.clock": ("ScanReport",),
+    "engine.results": ("IndexStats", "SearchResult"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -94,7 +94,8 @@ class SearchConfig(Config):
         scoring: ``"attention"`` (softmax late interaction through the codes) or
             ``"coactivation"`` (the paper's equation 7).
         bm25: Fuse with BM25.
-        second_hop: Ask the other documents for what the best spans name (`s3_retriever.hop`).
+        second_hop: Ask the other documents for what the best spans name (see
+            `s3_retriever.reading.leads`).
         bias_tokens: Tokens of lead and of tail of each source document given to the reader
             model (the paper's M_bias); 0 for none.
         order: ``"score"`` (best first) or ``"document"`` (reading order).

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document as LangChainDocument
 
+from s3_retriever.adapters.places import beside, is_place, latest, place
 from s3_retriever.documents import Document, Draft
+from s3_retriever.engine.intake import as_list
 from s3_retriever.errors import InputError
-from s3_retriever.intake import as_list
-from s3_retriever.places import beside, is_place, latest, place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import RunnableConfig
 
+    from s3_retriever.answering.generator import Message
     from s3_retriever.documents import Span
-    from s3_retriever.generate import Message
-    from s3_retriever.results import SearchResult
+    from s3_retriever.engine.results import SearchResult
 
 _ROLES = {"human": "user", "ai": "assistant"}
 _LOAD = (

@@ -12,9 +12,9 @@ from pydantic import ConfigDict, Field
 
 from langchain_s3_retriever._conversion import to_chat
 from langchain_s3_retriever._tools import BEGIN, END, Tools
-from s3_retriever import background
-from s3_retriever.arguments import reject_unknown
-from s3_retriever.generate import TextGenerator  # noqa: TC001  # read by pydantic
+from s3_retriever.adapters import background
+from s3_retriever.adapters.arguments import reject_unknown
+from s3_retriever.answering.generator import TextGenerator  # noqa: TC001  # read by pydantic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence

@@ -9,13 +9,13 @@ from pydantic import ConfigDict, Field
 
 from langchain_s3_retriever import _conversion
 from langchain_s3_retriever.chat import EndogenousChat
-from s3_retriever import background
-from s3_retriever.arguments import reject_unknown
+from s3_retriever.adapters import background
+from s3_retriever.adapters.arguments import reject_unknown
+from s3_retriever.answering.generator import TextGenerator
 from s3_retriever.config import SearchConfig
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import InputError, S3Error
-from s3_retriever.filters import Filter  # noqa: TC001  # read by pydantic
-from s3_retriever.generate import TextGenerator
+from s3_retriever.searching.filters import Filter  # noqa: TC001  # read by pydantic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
     from s3_retriever.documents import Draft
-    from s3_retriever.intake import OnError
-    from s3_retriever.results import SearchResult
+    from s3_retriever.engine.intake import OnError
+    from s3_retriever.engine.results import SearchResult
 
 
 class EndogenousRetriever(BaseRetriever):
@@ -71,7 +71,7 @@ class EndogenousRetriever(BaseRetriever):
             because metadata that depends on the question keeps MultiQueryRetriever and others from
             seeing that two results are the same.
         filter: Which source documents may be returned: a mapping or a function of the metadata
-            (see `s3_retriever.filters.matches`). One given at a call takes its place.
+            (see `s3_retriever.searching.filters.matches`). One given at a call takes its place.
 
     Raises:
         InputError: an unknown argument, which is answered with the nearest valid one, or an

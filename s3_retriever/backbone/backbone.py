@@ -7,7 +7,6 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from s3_retriever import background
 from s3_retriever.backbone.families import family_of, spec_of
 from s3_retriever.backbone.fingerprint import fingerprint
 from s3_retriever.backbone.loading import load_pretrained
@@ -15,6 +14,7 @@ from s3_retriever.backbone.reader import TapReader
 from s3_retriever.backbone.sharing import Origin, loaded_once, remember
 from s3_retriever.backbone.tokens import TextTokenizer
 from s3_retriever.errors import InputError, ModelMismatchError, UnsupportedModelError
+from s3_retriever.fork import renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,7 +69,7 @@ class Backbone:
         self._fingerprints: dict[int, str] = {}
         self._origin: Origin | None = None
         self._check_weights()
-        background.renew_after_fork(self, Backbone._renew_lock)
+        renew_after_fork(self, Backbone._renew_lock)
 
     @classmethod
     def load(

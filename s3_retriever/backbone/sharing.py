@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from weakref import WeakValueDictionary
 
-from s3_retriever import background
+from s3_retriever.fork import renew_after_fork
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ class _Loaded:
     def __init__(self) -> None:
         self.backbones: WeakValueDictionary[Origin, Backbone] = WeakValueDictionary()
         self.renew_lock()
-        background.renew_after_fork(self, _Loaded.renew_lock)
+        renew_after_fork(self, _Loaded.renew_lock)
 
     def renew_lock(self) -> None:
         self.loading = threading.Lock()

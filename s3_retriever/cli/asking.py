@@ -52,8 +52,8 @@ def ask(
         settings: Values of `AnswerConfig`; None is the index's own.
         stop: More strings that end the answer.
     """
-    from s3_retriever.answer import STOP, build_prompt
-    from s3_retriever.generate import TextGenerator
+    from s3_retriever.answering.generator import TextGenerator
+    from s3_retriever.answering.prompt import STOP, build_prompt
 
     config = index.answer_config.replace(**(settings or {}))
     found = index.search(question, k=config.k, token_budget=config.token_budget, order="document")

@@ -35,10 +35,10 @@ def run(args: argparse.Namespace) -> int:
 
     from s3_retriever.cli.demo import topics
     from s3_retriever.config import ScanConfig
-    from s3_retriever.postings import PostingsBuilder
-    from s3_retriever.report import ScanClock
-    from s3_retriever.resolve import resolve_backbone, resolve_bank
-    from s3_retriever.scan import scan
+    from s3_retriever.engine.resolve import resolve_backbone, resolve_bank
+    from s3_retriever.reading.clock import ScanClock
+    from s3_retriever.reading.scan import scan
+    from s3_retriever.searching.postings import PostingsBuilder
 
     documents = read_documents(args.paths) if args.paths else topics()[:_TOPICS]
     config = ScanConfig().replace(

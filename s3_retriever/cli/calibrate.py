@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Choose heads and write a calibration."""
-    from s3_retriever.codec.store import save_calibration
+    from s3_retriever.codec.bank_files import save_calibration
+    from s3_retriever.engine.resolve import resolve_backbone
     from s3_retriever.fitting import CalibrateConfig, builtin_sets, calibrate, load_set
-    from s3_retriever.resolve import resolve_backbone
 
     common.check_output(args.output, new=True)
     sets = tuple(map(load_set, args.dataset)) if args.dataset else builtin_sets()

@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _index(args: argparse.Namespace) -> EndogenousIndex:
     from s3_retriever.engine import EndogenousIndex
-    from s3_retriever.index import check_target
-    from s3_retriever.resolve import resolve_backbone
+    from s3_retriever.engine.resolve import resolve_backbone
+    from s3_retriever.storage import check_target
 
     check_target(args.index)
     begun = perf_counter()

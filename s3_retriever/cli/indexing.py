@@ -16,8 +16,8 @@ from s3_retriever.cli.sources import (
     say_what_is_missing,
 )
 from s3_retriever.errors import InputError
-from s3_retriever.index.catalogue import CATALOGUE
-from s3_retriever.text_files import SUFFIXES
+from s3_retriever.storage.catalogue import CATALOGUE
+from s3_retriever.text.files import SUFFIXES
 
 if TYPE_CHECKING:
     import argparse
@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build an index, or bring one up to date, with the folder held from loading to saving."""
-    from s3_retriever.index import holding
+    from s3_retriever.storage import holding
 
     if not args.paths and not args.sync:
         raise InputError("nothing to read: give a file, a folder, - or --sync FOLDER")

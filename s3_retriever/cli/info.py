@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print sizes; no model is loaded."""
-    from s3_retriever.index import index_info
+    from s3_retriever.storage import index_info
 
     info = index_info(args.index)
     if args.json:

@@ -27,7 +27,7 @@ COMMANDS = {
     "calibrate": ("s3_retriever.cli.calibrate", "choose heads and whitening for a model"),
     "train": ("s3_retriever.cli.train", "train sparse autoencoders on text"),
     "bench": ("s3_retriever.cli.bench", "show where the time of a scan goes"),
-    "eval": ("s3_retriever.evaluate.command", "compare retrievers on labelled questions"),
+    "eval": ("s3_retriever.cli.evaluating", "compare retrievers on labelled questions"),
 }
 """Name of each command, the module with its `add_arguments` and `run`, and what it does."""
 

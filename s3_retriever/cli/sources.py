@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
-from s3_retriever.text_files import (
+from s3_retriever.text.files import (
     SUFFIXES,
     Reading,
     below,

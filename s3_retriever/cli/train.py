@@ -36,10 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train a bank and save it."""
-    from s3_retriever.codec import TrainConfig
-    from s3_retriever.codec.store import load_calibration
-    from s3_retriever.fitting import builtin_bank, builtin_sets, calibrate, make_bank
-    from s3_retriever.resolve import resolve_backbone
+    from s3_retriever.codec.bank_files import load_calibration
+    from s3_retriever.engine.resolve import resolve_backbone
+    from s3_retriever.fitting import TrainConfig, builtin_bank, builtin_sets, calibrate, make_bank
 
     common.check_output(args.output, new=True)
     documents = read_documents(args.paths)

@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check an index; exit code 1 if something is wrong."""
+    from s3_retriever.engine.persist import load_state
     from s3_retriever.errors import BankError
-    from s3_retriever.index import verify_index
-    from s3_retriever.persist import load_state
+    from s3_retriever.storage import verify_index
 
     report = verify_index(args.index)
     if report.ok:

@@ -1,13 +1,13 @@
-"""From keys to sparse codes: calibration, sparse autoencoders, training, and banks of them."""
+"""From keys to sparse codes and back: calibration, sparse autoencoders, and banks of them."""
 
-from s3_retriever.codec.bank import Bank, Codes, fold
+from s3_retriever.codec.bank import Bank, fold
+from s3_retriever.codec.bank_files import load_sae
 from s3_retriever.codec.calibration import Calibration
+from s3_retriever.codec.codes import Codes, TokenCodes
+from s3_retriever.codec.query_weights import QueryWeights
 from s3_retriever.codec.residual import Residual, fit_residual
 from s3_retriever.codec.sae import Sae, fit_scale
-from s3_retriever.codec.store import load_sae
 from s3_retriever.codec.topk import check_finite, encode_topk
-from s3_retriever.codec.train import TrainConfig, TrainReport, train_sae
-from s3_retriever.codec.weights import QueryWeights
 
 __all__ = [
     "Bank",
@@ -16,13 +16,11 @@ __all__ = [
     "QueryWeights",
     "Residual",
     "Sae",
-    "TrainConfig",
-    "TrainReport",
+    "TokenCodes",
     "check_finite",
     "encode_topk",
     "fit_residual",
     "fit_scale",
     "fold",
     "load_sae",
-    "train_sae",
 ]

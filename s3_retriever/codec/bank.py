@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from s3_retriever.codec.bank_files import bank_files, read_bank, write_folder
 from s3_retriever.codec.calibration import ARRAYS
+from s3_retriever.codec.codes import Codes
 from s3_retriever.codec.sae import WEIGHTS
 from s3_retriever.codec.topk import check_finite, encode_unchecked, fast_dtype
-from s3_retriever.errors import InputError, ModelMismatchError
+from s3_retriever.errors import BankError, InputError, ModelMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,31 +25,6 @@ if TYPE_CHECKING:
     from s3_retriever.codec.calibration import Calibration
     from s3_retriever.codec.residual import Residual
     from s3_retriever.codec.sae import Sae
-
-
-@dataclass(frozen=True, slots=True)
-class Codes:
-    """What is kept of the keys of R tokens.
-
-    Attributes:
-        latents: ``uint16[R, S]``; ids local to the SAE whose `Bank.slots` the columns are,
-            ascending within those.
-        values: ``uint8[R, S]``; see `Sae.dequantise`; 0 in a slot that is not used.
-        residual: ``uint8[R, W]``; see `Residual`; W is 0 in a bank without one.
-        finite: ``bool[]``; false if a key was NaN or infinite. True on the CPU, where that raises
-            at once; on an accelerator it is left to the reader of the codes (`check_finite`), so
-            that encoding does not wait for the device.
-    """
-
-    latents: Tensor
-    values: Tensor
-    residual: Tensor
-    finite: Tensor
-
-    def rows(self, which: slice) -> Codes:
-        """Return the codes of some of the tokens."""
-        parts = (self.latents[which], self.values[which], self.residual[which])
-        return Codes(*parts, self.finite)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -253,14 +230,17 @@ class Bank:
         return total.hexdigest()
 
     def save(self, folder: str | Path) -> None:
-        """Write the bank as a folder: see `s3_retriever.codec.store`.
+        """Write the bank into a folder of its own: see `s3_retriever.codec.bank_files`.
 
         Raises:
-            BankError: the folder cannot be written.
+            BankError: the folder cannot be written, or holds something else, another bank
+                included.
         """
-        from s3_retriever.codec.store import save_bank
+        write_folder(Path(folder), self.files())
 
-        save_bank(self, Path(folder))
+    def files(self) -> dict[str, bytes]:
+        """Return the files of the bank's folder, by path below it; equal banks have equal files."""
+        return bank_files(**{f.name: getattr(self, f.name) for f in fields(self) if f.init})
 
     @classmethod
     def load(cls, folder: str | Path) -> Bank:
@@ -269,9 +249,12 @@ class Bank:
         Raises:
             BankError: it is missing, damaged, of a newer format, or holds non-finite weights.
         """
-        from s3_retriever.codec.store import load_bank
-
-        return load_bank(Path(folder))
+        folder = Path(folder)
+        read = read_bank(folder)
+        try:
+            return cls(**read)
+        except InputError as error:
+            raise BankError(f"{folder} is not a whole bank ({error}): copy it again") from error
 
     def _encode_site(
         self, keys: Tensor, j: int, dtype: torch.dtype

@@ -7,7 +7,8 @@
     print(tables(evaluate([load_folder("my-documents")])))
 """
 
-from s3_retriever.evaluate.contenders import (
+from s3_retriever.evaluate.metrics import evidence_precision, evidence_recall, reciprocal_rank
+from s3_retriever.evaluate.rankers.contenders import (
     DEFAULT,
     Contender,
     Variant,
@@ -15,14 +16,13 @@ from s3_retriever.evaluate.contenders import (
     embedding,
     langchain,
 )
-from s3_retriever.evaluate.export import as_json, to_json
-from s3_retriever.evaluate.hits import Hit, Ranker
-from s3_retriever.evaluate.metrics import evidence_precision, evidence_recall, reciprocal_rank
-from s3_retriever.evaluate.own import load_folder
-from s3_retriever.evaluate.report import to_html
+from s3_retriever.evaluate.rankers.hits import Hit, Ranker
+from s3_retriever.evaluate.report.export import as_json, to_json
+from s3_retriever.evaluate.report.page import to_html
+from s3_retriever.evaluate.report.table import every_variant, tables
 from s3_retriever.evaluate.results import BUDGETS, Evaluation, Row, Run
 from s3_retriever.evaluate.run import evaluate
-from s3_retriever.evaluate.table import every_variant, tables
+from s3_retriever.labelled.folder import load_folder
 
 __all__ = [
     "BUDGETS",

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from s3_retriever.codec import QueryWeights
-from s3_retriever.scan import join
+from s3_retriever.codec.codes import join
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from s3_retriever.codec import Bank, Codes
+    from s3_retriever.codec.codes import TokenCodes
     from s3_retriever.documents import Document
-    from s3_retriever.evaluate.hits import Hit
-    from s3_retriever.scan import TokenCodes
+    from s3_retriever.evaluate.rankers.hits import Hit
 
 
 _BLOCK = 4096

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from s3_retriever.evaluate.hits import within
+from s3_retriever.evaluate.rankers.hits import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from s3_retriever.evaluate.hits import Hit
-    from s3_retriever.fitting.questions import Evidence
+    from s3_retriever.evaluate.rankers.hits import Hit
+    from s3_retriever.labelled.sets import Evidence
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)

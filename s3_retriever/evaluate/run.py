@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from s3_retriever.engine.resolve import resolve_backbone
 from s3_retriever.errors import InputError
 from s3_retriever.evaluate.about import about
-from s3_retriever.evaluate.bench import Bench
-from s3_retriever.evaluate.contenders import chosen
+from s3_retriever.evaluate.answers import read_answers
 from s3_retriever.evaluate.heat import HeatMap
-from s3_retriever.evaluate.hits import within
 from s3_retriever.evaluate.metrics import evidence_precision, evidence_recall, reciprocal_rank
-from s3_retriever.evaluate.reader import read_answers
+from s3_retriever.evaluate.rankers.bench import Bench
+from s3_retriever.evaluate.rankers.contenders import chosen
+from s3_retriever.evaluate.rankers.hits import within
 from s3_retriever.evaluate.results import BUDGETS, Cost, Evaluation, Run
-from s3_retriever.question import read_questions
-from s3_retriever.resolve import resolve_backbone
+from s3_retriever.reading.questions import read_questions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from s3_retriever.config import AnswerConfig, ScanConfig
-    from s3_retriever.evaluate.contenders import Contender, Variant
     from s3_retriever.evaluate.heat import Heat
-    from s3_retriever.evaluate.hits import Hit
-    from s3_retriever.fitting.questions import LabelledQuestion, LabelledSet
+    from s3_retriever.evaluate.rankers.contenders import Contender, Variant
+    from s3_retriever.evaluate.rankers.hits import Hit
+    from s3_retriever.labelled.sets import LabelledQuestion, LabelledSet
 
 
 def evaluate(

@@ -2,16 +2,20 @@
 
 from s3_retriever.fitting.banks import bank_for, builtin_bank, make_bank
 from s3_retriever.fitting.calibrate import CalibrateConfig, calibrate
-from s3_retriever.fitting.questions import LabelledQuestion, LabelledSet, builtin_sets, load_set
+from s3_retriever.fitting.train_sae import TrainConfig, TrainReport, train_sae
+from s3_retriever.labelled import LabelledQuestion, LabelledSet, builtin_sets, load_set
 
 __all__ = [
     "CalibrateConfig",
     "LabelledQuestion",
     "LabelledSet",
+    "TrainConfig",
+    "TrainReport",
     "bank_for",
     "builtin_bank",
     "builtin_sets",
     "calibrate",
     "load_set",
     "make_bank",
+    "train_sae",
 ]

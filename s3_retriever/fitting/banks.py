@@ -15,13 +15,14 @@ from tqdm.auto import tqdm
 
 from s3_retriever.backbone import Tap, cache_folder
 from s3_retriever.backbone.cache import CACHE_VARIABLE
-from s3_retriever.codec import Bank, Calibration, TrainConfig, fit_residual, train_sae
+from s3_retriever.codec import Bank, Calibration, fit_residual
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.errors import BankError, InputError
 from s3_retriever.fitting.calibrate import calibrate
-from s3_retriever.fitting.keys import key_blocks
-from s3_retriever.fitting.questions import builtin_sets
+from s3_retriever.fitting.train_sae import TrainConfig, train_sae
+from s3_retriever.labelled.sets import builtin_sets
+from s3_retriever.reading.keys import key_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

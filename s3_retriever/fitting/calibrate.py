@@ -19,27 +19,27 @@ from tqdm.auto import tqdm
 
 from s3_retriever.backbone import Head, Tap
 from s3_retriever.codec import Calibration
+from s3_retriever.codec.codes import TokenCodes
 from s3_retriever.config import Config, ScanConfig
 from s3_retriever.errors import InputError
-from s3_retriever.fitting.keys import key_blocks
-from s3_retriever.passages import cut_passages
-from s3_retriever.question import head_queries
-from s3_retriever.scan import TokenCodes
-from s3_retriever.scoring import REACH, softmax_peaks, standardise
+from s3_retriever.reading.keys import key_blocks
+from s3_retriever.reading.questions import head_queries
+from s3_retriever.searching.attention import REACH, softmax_peaks, standardise
+from s3_retriever.searching.passages import cut_passages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from s3_retriever.backbone import Backbone
-    from s3_retriever.fitting.questions import LabelledSet
-    from s3_retriever.passages import Passages
+    from s3_retriever.labelled.sets import LabelledSet
+    from s3_retriever.searching.passages import Passages
 
 _STEPS = 250
 _LEARNING_RATE = 0.05
 _RIDGE = 1e-2
 
 _POWER = 2.5
-"""As `s3_retriever.scoring.POWER`, when the heads of the bank that ships were chosen."""
+"""The smoothing power with which the shipped bank was calibrated; another chooses other heads."""
 
 
 class CalibrateConfig(Config):

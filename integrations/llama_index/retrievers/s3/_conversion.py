@@ -19,19 +19,19 @@ from llama_index.core.schema import (
 from llama_index.core.vector_stores import FilterCondition, MetadataFilter, MetadataFilters
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 
+from s3_retriever.adapters.places import beside, is_place, place
 from s3_retriever.documents import Document, Draft
+from s3_retriever.engine.intake import as_list
 from s3_retriever.errors import InputError
-from s3_retriever.intake import as_list
-from s3_retriever.places import beside, is_place, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from llama_index.core.base.llms.types import ChatMessage
 
+    from s3_retriever.answering.generator import Message
     from s3_retriever.documents import Span
-    from s3_retriever.filters import Filter
-    from s3_retriever.generate import Message
+    from s3_retriever.searching.filters import Filter
 
 _STYLE = (
     "excluded_embed_metadata_keys",

@@ -9,12 +9,12 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 
 from llama_index.retrievers.s3 import _conversion
 from llama_index.retrievers.s3.llm import EndogenousLLM
-from s3_retriever import background
-from s3_retriever.arguments import reject_unknown
+from s3_retriever.adapters import background
+from s3_retriever.adapters.arguments import reject_unknown
+from s3_retriever.answering.generator import TextGenerator
 from s3_retriever.config import SearchConfig
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import InputError
-from s3_retriever.generate import TextGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
-    from s3_retriever.filters import Filter
-    from s3_retriever.intake import OnError
+    from s3_retriever.engine.intake import OnError
+    from s3_retriever.searching.filters import Filter
 
 
 class EndogenousRetriever(BaseRetriever):
@@ -53,7 +53,7 @@ class EndogenousRetriever(BaseRetriever):
         **settings: `similarity_top_k` (most nodes returned), `token_budget`, `scoring`, `bm25`,
             `second_hop` and `order`, the index's own where not given (see
             `s3_retriever.config.SearchConfig`); `filters` (LlamaIndex ``MetadataFilters``, or a
-            mapping or function as in `s3_retriever.filters.matches`); `callback_manager`,
+            mapping or function as in `s3_retriever.searching.filters.matches`); `callback_manager`,
             `object_map`, `objects` and `verbose` as in every LlamaIndex retriever.
 
     Attributes:

@@ -11,9 +11,9 @@ from llama_index.core.llms.callbacks import llm_completion_callback
 from pydantic import ConfigDict, Field
 
 from llama_index.retrievers.s3._conversion import to_chat
-from s3_retriever import background
-from s3_retriever.arguments import reject_unknown
-from s3_retriever.generate import TextGenerator  # noqa: TC001  # read by pydantic
+from s3_retriever.adapters import background
+from s3_retriever.adapters.arguments import reject_unknown
+from s3_retriever.answering.generator import TextGenerator  # noqa: TC001  # read by pydantic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

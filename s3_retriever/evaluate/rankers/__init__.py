@@ -1,0 +1,1 @@
+"""What is compared: our search, its variants, and the baselines."""

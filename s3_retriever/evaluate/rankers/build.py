@@ -1,0 +1,135 @@
+"""The rankers that are compared, each over the materials of one bench."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from s3_retriever.config import SearchConfig
+from s3_retriever.evaluate.rankers.dense import DenseSearcher, four_bits, published
+from s3_retriever.evaluate.rankers.hits import DEPTH, Hit
+from s3_retriever.searching.searcher import Searcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from s3_retriever.documents import Span
+    from s3_retriever.evaluate.rankers.bench import Bench
+    from s3_retriever.evaluate.rankers.chunk_scorers import Scorer
+    from s3_retriever.evaluate.rankers.chunks import Chunks
+    from s3_retriever.evaluate.rankers.embedders import Embedder
+
+RRF_K = 60
+"""Of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)."""
+
+
+class IndexRanker:
+    """Ours, through `EndogenousIndex.search`."""
+
+    def __init__(
+        self, bench: Bench, *, scoring: Literal["attention", "coactivation"], bm25: bool
+    ) -> None:
+        self._index = bench.index()
+        self._scoring, self._bm25 = scoring, bm25
+        self.nbytes = self._index.stats.index_bytes
+
+    def rank(self, question: str) -> list[Hit]:
+        """The spans of a search that asks for `DEPTH` of them."""
+        found = self._index.search(question, k=DEPTH, scoring=self._scoring, bm25=self._bm25)
+        return as_hits(found.spans)
+
+
+class SearcherRanker:
+    """A variant of ours that the engine does not offer, through a `Searcher`."""
+
+    def __init__(self, bench: Bench, searcher: Searcher, config: SearchConfig, nbytes: int) -> None:
+        self._bench, self._searcher, self._config = bench, searcher, config
+        self.nbytes = nbytes
+
+    def rank(self, question: str) -> list[Hit]:
+        """The spans of a search that asks for `DEPTH` of them."""
+        queries = self._bench.queries(question)
+        follow = partial(self._bench.leads, question)
+        found = self._searcher.search(question, queries, None, self._config, follow)
+        return as_hits(found)
+
+
+def dense(bench: Bench, *, bm25: bool, bits: Literal[4, 16] = 16) -> SearcherRanker:
+    """Late interaction with dense keys, at 16 or 4 bits a number."""
+    keys = bench.keys()
+    size = keys.numel() * bits // 8
+    if bits == 4:
+        keys = bench.memo.get("keys of 4 bits", lambda: four_bits(bench.keys()))
+    searcher = DenseSearcher(bench.documents, bench.places, bench.bank, keys)
+    return SearcherRanker(bench, searcher, SearchConfig(k=DEPTH, bm25=bm25), size)
+
+
+def codes_alone(bench: Bench) -> SearcherRanker:
+    """Attention through the latents, without the residual that is kept beside them."""
+    codes = bench.codes()
+    searcher = Searcher(bench.documents, codes, replace(bench.bank, residual=None))
+    nbytes = sum(part.nbytes - part.residual.nbytes for part in codes)
+    return SearcherRanker(bench, searcher, SearchConfig(k=DEPTH, bm25=False), nbytes)
+
+
+def paper(bench: Bench) -> SearcherRanker:
+    """Co-activation with the raw query, as published."""
+    codes = bench.codes()
+    searcher = Searcher(bench.documents, codes, published(bench.bank))
+    config = SearchConfig(k=DEPTH, scoring="coactivation", bm25=False, second_hop=False)
+    nbytes = sum(part.nbytes - part.residual.nbytes for part in codes)
+    return SearcherRanker(bench, searcher, config, nbytes)
+
+
+def as_hits(spans: Iterable[Span]) -> list[Hit]:
+    """Spans as hits."""
+    return [Hit(span.document_id, span.start, span.end, span.score) for span in spans]
+
+
+class ChunkRanker:
+    """Ranks chunks by one score, or by several through reciprocal rank fusion.
+
+    Args:
+        chunks: What is ranked.
+        scorers: Of these chunks.
+        smooth: Let neighbouring chunks share their scores; see `Chunks.smooth`.
+    """
+
+    def __init__(self, chunks: Chunks, scorers: Sequence[Scorer], *, smooth: bool) -> None:
+        self._chunks, self._scorers, self._smooth = chunks, scorers, smooth
+        self.nbytes = sum(scorer.nbytes for scorer in scorers)
+
+    def rank(self, question: str) -> list[Hit]:
+        """The best chunks."""
+        scores = [scorer.scores(question) for scorer in self._scorers]
+        if self._smooth:
+            scores = [self._chunks.smooth(values) for values in scores]
+        return self._chunks.hits(scores[0] if len(scores) == 1 else reciprocal_ranks(scores))
+
+
+def reciprocal_ranks(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """Sum of ``1 / (60 + rank)`` over several scores of the same things, ``f64[C]``."""
+    total = np.zeros(len(scores[0]))
+    for values in scores:
+        order = np.argsort(-values, kind="stable")
+        total[order] += 1 / (RRF_K + 1 + np.arange(len(order)))
+    return total
+
+
+def bm25(bench: Bench, *, size: int, smooth: bool) -> ChunkRanker:
+    """BM25 over chunks."""
+    return ChunkRanker(bench.chunks(size), [bench.bm25(size)], smooth=smooth)
+
+
+def embedding(bench: Bench, embedder: Embedder, *, size: int, smooth: bool) -> ChunkRanker:
+    """Cosine of embeddings over chunks, exact, by FAISS."""
+    return ChunkRanker(bench.chunks(size), [bench.vectors(size, embedder)], smooth=smooth)
+
+
+def hybrid(bench: Bench, embedder: Embedder, *, size: int, smooth: bool) -> ChunkRanker:
+    """BM25 and embeddings by reciprocal rank fusion."""
+    scorers: list[Scorer] = [bench.bm25(size), bench.vectors(size, embedder)]
+    return ChunkRanker(bench.chunks(size), scorers, smooth=smooth)

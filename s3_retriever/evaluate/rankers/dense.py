@@ -1,0 +1,144 @@
+"""The ceiling of the codes: the same search over keys that were kept dense."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s3_retriever.codec import Bank
+from s3_retriever.reading.keys import key_blocks
+from s3_retriever.searching.attention import shares_of, summed
+from s3_retriever.searching.searcher import Searcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from s3_retriever.backbone import Backbone
+    from s3_retriever.codec import Calibration
+    from s3_retriever.codec.codes import TokenCodes
+    from s3_retriever.config import ScanConfig, SearchConfig
+    from s3_retriever.documents import Document
+
+_SAMPLE = 20_000
+_TAIL = 0.001
+
+
+class DenseSearcher(Searcher):
+    """A `Searcher` whose logits are those of the keys themselves.
+
+    Args:
+        documents: In order.
+        places: Of each document's tokens; their latents are not used.
+        bank: Holds the calibration.
+        keys: ``f16[T, N, d]``, calibrated.
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        places: Sequence[TokenCodes],
+        bank: Bank,
+        keys: Tensor,
+    ) -> None:
+        super().__init__(documents, places, bank)
+        self._keys = keys
+
+    def _attended(
+        self, queries: Sequence[Tensor], config: SearchConfig, skips: Sequence[slice]
+    ) -> Tensor:
+        calibration = self._bank.calibration
+        together = torch.cat([*queries])
+        logits = key_logits(calibration, together, lambda tokens: self._keys[tokens].float())
+        counts = [len(rows) for rows in queries]
+        shares = shares_of(logits, counts, calibration, self._passages, skips)
+        return summed(shares, counts, calibration, self._passages)
+
+
+class PublishedBank(Bank):
+    """A bank that encodes questions as arXiv 2601.17702 does: raw, as if they were keys."""
+
+    def encode_queries(self, queries: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Encode raw queries with the encoder of the keys; see `Bank.encode_queries`."""
+        calibration = self.calibration
+        share = torch.zeros(len(calibration.taps), len(calibration.heads))
+        for head, tap in enumerate(calibration.reads):
+            share[tap, head] = calibration.head_weights[head]
+        share /= share.sum(1, keepdim=True).clamp_min(1e-12)
+        codes = self.encode(torch.einsum("nhd,th->ntd", queries, share), torch.float32)
+        return [
+            (
+                codes.latents[:, self.slots(j)].int(),
+                sae.dequantise(codes.values[:, self.slots(j)]),
+            )
+            for j, sae in enumerate(self.saes)
+        ]
+
+
+def published(bank: Bank) -> PublishedBank:
+    """The same bank, with questions encoded as published."""
+    return PublishedBank(**{f.name: getattr(bank, f.name) for f in fields(bank) if f.init})
+
+
+def key_logits(
+    calibration: Calibration, queries: Tensor, keys: Callable[[slice], Tensor]
+) -> Callable[[slice], Tensor]:
+    """Attention logits of a question, for `s3_retriever.searching.attention.shares_of`.
+
+    Args:
+        calibration: Of the model.
+        queries: ``f32[n, H, d]`` of the question's tokens.
+        keys: Gives calibrated keys ``f32[t, N, d]`` for a slice of t text tokens.
+
+    Returns:
+        Gives ``f32[t, H · n]`` for a slice of t text tokens.
+    """
+    y, reads = calibration.queries(queries), calibration.reads
+
+    def logits(tokens: slice) -> Tensor:
+        x = keys(tokens)
+        return torch.cat([x[:, tap] @ y[:, head].T for head, tap in enumerate(reads)], dim=1)
+
+    return logits
+
+
+def read_keys(
+    backbone: Backbone,
+    calibration: Calibration,
+    documents: Sequence[Document],
+    config: ScanConfig,
+    progress: bool = False,
+) -> Tensor:
+    """Calibrated keys of all tokens of a corpus, in order: ``f16[T, N, d]`` on the CPU."""
+    rows: dict[str, list[tuple[int, Tensor]]] = {document.id: [] for document in documents}
+    for pieces, block in key_blocks(
+        backbone, calibration.taps, documents, config, progress=progress
+    ):
+        keys, first = calibration.keys(block).half().cpu(), 0
+        for piece in pieces:
+            last = first + piece.stop - piece.start
+            rows[piece.source.document.id].append((piece.start, keys[first:last]))
+            first = last
+    ordered = [sorted(parts, key=lambda part: part[0]) for parts in rows.values()]
+    return torch.cat([keys for parts in ordered for _, keys in parts])
+
+
+def four_bits(keys: Tensor) -> Tensor:
+    """Round each channel to one of 16 even steps, and return what they stand for.
+
+    The steps of a channel reach from its 0.1% to its 99.9% quantile; what lies beyond is clamped.
+
+    Args:
+        keys: ``f16[T, N, d]``.
+
+    Returns:
+        ``f16[T, N, d]``.
+    """
+    sample = keys[:: max(len(keys) // _SAMPLE, 1)].float().numpy()
+    low, high = (torch.from_numpy(q) for q in np.quantile(sample, (_TAIL, 1 - _TAIL), axis=0))
+    step = ((high - low) / 15).float().clamp_min(1e-9)
+    steps = ((keys.float() - low.float()) / step).round().clamp(0, 15)
+    return (low + step * steps).half()

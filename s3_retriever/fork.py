@@ -1,0 +1,37 @@
+"""What a forked child needs anew: locks and threads that died with the fork."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+_RENEWALS: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
+
+
+def renew_after_fork(owner: T, renew: Callable[[T], None]) -> None:
+    """Call ``renew(owner)`` in every process forked while the owner lives.
+
+    For locks and thread pools: a lock that another thread holds at a fork is never given back in
+    the child, where none of the parent's threads runs.
+
+    Args:
+        owner: Hashed by identity, and not kept alive.
+        renew: Puts new locks in place of the old ones; must not hold the owner itself.
+    """
+    _RENEWALS[owner] = renew
+
+
+def _after_fork() -> None:
+    for owner, renew in list(_RENEWALS.items()):
+        renew(owner)
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,101 @@
+"""A user's own folder: text files and a few questions about them."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s3_retriever.documents import Document
+from s3_retriever.errors import InputError, SkippedWarning
+from s3_retriever.evaluate.rankers.external import locate
+from s3_retriever.labelled.sets import Evidence, LabelledQuestion, LabelledSet
+from s3_retriever.text.files import SUFFIXES, read_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+QUESTIONS = "questions.jsonl"
+
+
+def load_folder(folder: str | Path) -> LabelledSet:
+    """Read a folder of text files with a ``questions.jsonl``.
+
+    Files are found in subfolders too; a document's id is its path from the folder. A line of
+    ``questions.jsonl`` is ``{"question", "evidence": [...], "answers": [...]}``; evidence is a
+    quotation from one of the files, ``"the very words"`` (white space may differ), or
+    ``{"doc_id", "text"}``, or ``{"doc_id", "start", "end"}`` in characters. ``"answers"``,
+    ``"id"`` and ``"type"`` may be left out, and so may ``"evidence"`` where there are answers.
+
+    Raises:
+        InputError: no text files, no questions, or evidence that no file holds; the message names
+            the line.
+    """
+    folder = Path(folder)
+    documents = tuple(_documents(folder))
+    if not documents:
+        raise InputError(f"{folder} holds no text file ({', '.join(SUFFIXES)})")
+    texts = {document.id: document.text for document in documents}
+    questions = tuple(_questions(folder / QUESTIONS, texts))
+    if not questions:
+        raise InputError(
+            f'{folder / QUESTIONS} holds no question; write lines such as {{"question": "...", '
+            '"evidence": ["words of the file that answer it"]}'
+        )
+    return LabelledSet(folder.resolve().name, documents, questions)
+
+
+def _documents(folder: Path) -> Iterator[Document]:
+    reading = read_folder(folder)
+    if reading.failed:
+        raise InputError(f"{folder} holds what cannot be read: {reading.problems()}")
+    if others := reading.other_kinds(apart_from=(QUESTIONS,)):
+        warnings.warn(f"not read: {others}", SkippedWarning, stacklevel=3)
+    for file in reading.files:
+        yield Document(id=file.place, text=file.text)
+
+
+def _questions(path: Path, texts: Mapping[str, str]) -> Iterator[LabelledQuestion]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror or error}; write one question on each line"
+        ) from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield _question(json.loads(line), str(number), texts)
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                said = error if isinstance(error, InputError) else f"not as it should be ({error})"
+                raise InputError(f"{path}, line {number}: {said}") from error
+
+
+def _question(row: dict[str, Any], number: str, texts: Mapping[str, str]) -> LabelledQuestion:
+    answers = row.get("answers", [])
+    if not row.get("evidence") and not answers:
+        raise InputError("a question needs evidence or answers")
+    return LabelledQuestion(
+        id=str(row.get("id", number)),
+        question=row["question"],
+        answers=(answers,) if isinstance(answers, str) else tuple(answers),
+        evidence=tuple(_evidence(item, texts) for item in row.get("evidence", ())),
+        kind=str(row.get("type", "")),
+    )
+
+
+def _evidence(item: Any, texts: Mapping[str, str]) -> Evidence:
+    if isinstance(item, str):
+        item = {"text": item}
+    id, quotation = item.get("doc_id"), item.get("text")
+    if quotation is None:
+        start, end = int(item["start"]), int(item["end"])
+        if not 0 <= start < end <= len(texts.get(id, "")):
+            raise InputError(f"the evidence {item} lies in no document")
+        return Evidence(id, start, end)
+    hit = locate(quotation, {} if id is None else {"doc_id": id}, texts)
+    if not hit.document_id or (id is not None and hit.document_id != id):
+        where = "any file" if id is None else repr(id)
+        raise InputError(f"the words {quotation!r} do not stand in {where}; quote them exactly")
+    return Evidence(hit.document_id, hit.start, hit.end)

@@ -1,0 +1,1 @@
+"""Everything that goes through the model: chunks, scan, questions, and what spans lead to."""

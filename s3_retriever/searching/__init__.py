@@ -1,0 +1,1 @@
+"""From what is asked to spans: candidates, scorers, fusion, second hop. Never runs the model."""

@@ -1,0 +1,112 @@
+"""The sentences of a corpus as arrays: the units that are scored and that spans are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s3_retriever.text.sentences import sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from s3_retriever.codec.codes import TokenCodes
+    from s3_retriever.documents import Document
+
+REACH = 0.02
+"""Neighbours whose weight would fall below this are left out of `Passages.smooth`."""
+
+
+@dataclass(frozen=True)
+class Passages:
+    """The A sentences of a corpus of T tokens, in the order of the text.
+
+    Attributes:
+        document: ``int64[A]``, number of the document.
+        start: ``int64[A]``, first character in the document.
+        end: ``int64[A]``, one past the last; the sentences of a document tile it.
+        bounds: ``int64[A + 1]``; sentence a owns tokens ``bounds[a]`` to ``bounds[a + 1]`` of the
+            concatenated corpus, possibly none.
+    """
+
+    document: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    bounds: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.document)
+
+    def of(self, document: int) -> slice:
+        """Return the sentences of the document of that number."""
+        first, last = np.searchsorted(self.document, (document, document + 1))
+        return slice(int(first), int(last))
+
+    @cached_property
+    def _shifts(self) -> list[tuple[int, Tensor]]:
+        """For each shift r, ``f32[A - r]``: characters between the centres, or infinity."""
+        centre = (self.start + self.end) / 2
+        shifts: list[tuple[int, Tensor]] = []
+        for r in range(1, len(self)):
+            same = self.document[r:] == self.document[:-r]
+            apart = np.where(same, centre[r:] - centre[:-r], np.inf)
+            if not same.any() or apart.min() > 4000:
+                break
+            shifts.append((r, torch.from_numpy(apart.astype(np.float32))))
+            if r == 64:
+                break
+        return shifts
+
+    def best_of_document(self, scores: Tensor) -> Tensor:
+        """Give every sentence the highest of the scores ``f32[A]`` in its document."""
+        document = torch.from_numpy(self.document)
+        best = torch.full((int(self.document[-1]) + 1,), -torch.inf)
+        return best.scatter_reduce(0, document, scores, "amax")[document]
+
+    def smooth(self, scores: Tensor, reach: float, power: float) -> Tensor:
+        """Let sentences share in what stands near them, in the same document.
+
+        The result is ``(Σ_b scores_b^power · exp(-|a - b| / reach))^(1/power)``, with |a - b| the
+        distance between the centres in characters. Power 1 adds neighbours up; a large power
+        takes the best of them.
+
+        Args:
+            scores: ``f32[A, …]``, at least 0.
+            reach: In characters.
+            power: At least 1.
+        """
+        raised = scores.clamp_min(0) ** power
+        total = raised.clone()
+        for r, apart in self._shifts:
+            weight = torch.exp(-apart / reach)
+            if float(weight.max()) < REACH:
+                break
+            weight = weight.view(-1, *[1] * (scores.ndim - 1))
+            total[r:] += raised[:-r] * weight
+            total[:-r] += raised[r:] * weight
+        smoothed: Tensor = total ** (1 / power)
+        return smoothed
+
+
+def cut_passages(documents: Sequence[Document], codes: Sequence[TokenCodes]) -> Passages:
+    """Cut documents into sentences and say which tokens belong to each.
+
+    A token belongs to the sentence in which its last character stands.
+    """
+    number, start, end, owned = [], [], [], []
+    for place, (document, rows) in enumerate(zip(documents, codes, strict=True)):
+        ranges = np.array(sentences(document.text), dtype=np.int64)
+        number.append(np.full(len(ranges), place, dtype=np.int64))
+        start.append(ranges[:, 0])
+        end.append(ranges[:, 1])
+        last = np.maximum(rows.ends.astype(np.int64) - 1, 0)
+        home = np.searchsorted(ranges[:, 1], np.maximum.accumulate(last), side="right")
+        owned.append(np.bincount(home, minlength=len(ranges))[: len(ranges)])
+    counts = np.concatenate(owned)
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    return Passages(np.concatenate(number), np.concatenate(start), np.concatenate(end), bounds)

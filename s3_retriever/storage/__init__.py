@@ -1,0 +1,32 @@
+"""Index folders: documents and their arrays on disk, saved whole or not at all.
+
+The package knows documents and named arrays; it knows nothing of models.
+"""
+
+from s3_retriever.storage.catalogue import Version, stored_version
+from s3_retriever.storage.folder import (
+    IndexInfo,
+    LoadedIndex,
+    index_info,
+    load_index,
+    save_index,
+    verify_index,
+)
+from s3_retriever.storage.gather import StoredDocument
+from s3_retriever.storage.target import check_target, holding
+from s3_retriever.storage.verify import VerifyReport
+
+__all__ = [
+    "IndexInfo",
+    "LoadedIndex",
+    "StoredDocument",
+    "VerifyReport",
+    "Version",
+    "check_target",
+    "holding",
+    "index_info",
+    "load_index",
+    "save_index",
+    "stored_version",
+    "verify_index",
+]

@@ -1,0 +1,270 @@
+"""Save, load, verify and describe an index folder.
+
+::
+
+    index/
+      catalogue.sqlite      documents, texts, metadata, header; the single point of commit
+      segments/<uid>.safetensors    arrays, written once and never changed
+      bank-<digest>/        files that belong to the index, likewise
+      lock                  held while a process saves
+      s3-retriever.unfinished       while one does: what it makes and what it will remove
+
+Loading reads all texts into memory, which suits collections of up to about 100 MB of text;
+arrays stay on disk and are mapped.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s3_retriever.documents import Document
+from s3_retriever.folders import is_file_of
+from s3_retriever.metadata import freeze
+from s3_retriever.storage import files
+from s3_retriever.storage.catalogue import (
+    ATTACHED,
+    CATALOGUE,
+    FORMAT_VERSION,
+    Draft,
+    open_catalogue,
+    read_contents,
+    read_texts,
+    read_version,
+    stored_version,
+)
+from s3_retriever.storage.failures import damaged, folder_of, saving
+from s3_retriever.storage.gather import StoredDocument, gather
+from s3_retriever.storage.journal import Journal
+from s3_retriever.storage.segments import SEGMENT_BYTES, SegmentWriter, open_segment, write_whole
+from s3_retriever.storage.target import holding
+from s3_retriever.storage.verify import VerifyReport, problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from os import PathLike
+    from pathlib import Path
+
+    from s3_retriever.storage.catalogue import Contents, Version
+    from s3_retriever.storage.merge import MergeHeaders
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedIndex:
+    """What an index folder holds.
+
+    Attributes:
+        header: As given when saving.
+        documents: In the order given when saving; their arrays are read-only views of the
+            segments, mapped into memory and read when looked at.
+        version: The state that was read.
+    """
+
+    header: dict[str, Any]
+    documents: list[StoredDocument]
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """Sizes of an index folder.
+
+    Attributes:
+        path: The folder.
+        format_version: Version of its format.
+        header: As given when saving.
+        documents: Number of documents.
+        characters: Length of all texts.
+        tokens: Rows of all documents' arrays.
+        segments: Number of segment files.
+        segment_bytes: Their size, rows of deleted documents not yet compacted included.
+        catalogue_bytes: Size of the catalogue, texts included.
+        text_bytes: Size of the texts in UTF-8, equal ones counted once.
+    """
+
+    path: Path
+    format_version: int
+    header: dict[str, Any]
+    documents: int
+    characters: int
+    tokens: int
+    segments: int
+    segment_bytes: int
+    catalogue_bytes: int
+    text_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of the folder's segments and catalogue together."""
+        return self.segment_bytes + self.catalogue_bytes
+
+
+def save_index(
+    path: str | PathLike[str],
+    *,
+    documents: Iterable[StoredDocument],
+    header: Mapping[str, Any],
+    attached: Mapping[str, bytes] | None = None,
+    base: Version | None = None,
+    merge: MergeHeaders | None = None,
+) -> Version:
+    """Make the folder hold these documents, in this order, and no others.
+
+    Interrupted at any point, it leaves the index that was there, or the new one, whole. What is
+    already stored is not written again: a document with the same id and arrays keeps its rows.
+    A segment that is more than half out of use, or one of very many small ones, is merged into a
+    new one. Of what is in the folder, only files that the old catalogue or the journal of a killed
+    save names are ever removed.
+
+    Args:
+        path: The folder; created if missing. It may be empty or hold an index.
+        documents: With distinct ids, and arrays of the same names, types and trailing
+            dimensions. May be a generator: what has been written is not held in memory.
+        header: JSON-serialisable values by name, returned as they are by `load_index`.
+        attached: Files that belong to the index, by path below the folder, where they never
+            change: ``bank-<digest>/…``. Written before the catalogue names them.
+        base: The state that the documents were made from. Where the folder has changed since,
+            both changes are made. None to replace whatever is there.
+        merge: Makes one of two changed headers; without it `header` is taken.
+
+    Returns:
+        The new state.
+
+    Raises:
+        InputError: a duplicate id, metadata or a header that is not JSON, or arrays that do not
+            fit together.
+        IndexConflictError: both changes touch one document, or one setting.
+        IndexFileError: the folder is read-only, full, in use, damaged or not an index.
+        FormatVersionError: a newer release wrote what is there.
+    """
+    folder = folder_of(path)
+    attached = attached or {}
+    header = dict(header) | ({ATTACHED: sorted(attached)} if attached else {})
+    header = freeze(header, "the header")
+    with holding(folder):
+        old = stored_version(folder)
+        before = None if old is None else old.contents
+        base = None if old is None or base is None or old.seal == base.seal else base
+        journal = Journal(folder)
+        live = before.files if before else set()
+        keep: set[str] | None = live
+        try:
+            with Draft(folder) as draft:
+                _attach(folder, attached, journal)
+                writer = SegmentWriter(folder, SEGMENT_BYTES, journal)
+                ancestor = None if base is None else base.contents
+                contents, texts = gather(folder, documents, header, before, writer, ancestor, merge)
+                with saving(folder):
+                    journal.note(live - contents.files)
+                version = draft.write(contents, texts)
+                keep = None  # from here on the folder may hold either state
+                draft.commit()
+            keep = contents.files
+        finally:
+            if keep is not None:
+                journal.sweep(keep)
+    return version
+
+
+def _attach(folder: Path, attached: Mapping[str, bytes], journal: Journal) -> None:
+    """Write attached files that are not there as they should be."""
+    with saving(folder):
+        missing = {n: data for n, data in attached.items() if not is_file_of(folder / n, data)}
+        journal.note(missing)
+        places = sorted({(folder / name).parent for name in missing})
+        for place in places:
+            files.make_folder(place)
+        for name, data in missing.items():
+            write_whole(folder / name, data)
+        for place in {folder for inner in places for folder in (inner, inner.parent)}:
+            files.sync_folder(place)
+
+
+def load_index(path: str | PathLike[str]) -> LoadedIndex:
+    """Open an index folder, quickly: arrays are mapped, not read.
+
+    What was opened stays usable while another process saves into the same folder.
+
+    Raises:
+        IndexFileError: the folder is missing, is not an index, or is damaged as far as the
+            catalogue and the sizes of the segments show; `verify_index` looks at every byte.
+        FormatVersionError: a newer release wrote it.
+    """
+    folder = folder_of(path)
+    with open_catalogue(folder) as connection:
+        version, texts = read_version(connection), read_texts(connection)
+        contents = version.contents
+        _check_complete(folder, contents, texts)
+        arrays = {s.name: open_segment(folder, s) for s in contents.segments.values()}
+        documents = [
+            StoredDocument(
+                Document(entry.id, texts[entry.text], json.loads(entry.metadata)),
+                {
+                    name: array[entry.first_row : entry.first_row + entry.rows]
+                    for name, array in arrays[entry.segment].items()
+                },
+            )
+            for entry in contents.entries
+        ]
+    return LoadedIndex(_own_header(contents), documents, version)
+
+
+def _own_header(contents: Contents) -> dict[str, Any]:
+    """The header as it was given when saving."""
+    return {name: value for name, value in contents.header.items() if name != ATTACHED}
+
+
+def _check_complete(folder: Path, contents: Contents, texts: Mapping[str, str]) -> None:
+    for entry in contents.entries:
+        segment = contents.segments[entry.segment]
+        last_row = entry.first_row + entry.rows
+        if entry.text not in texts or not 0 <= entry.first_row <= last_row <= segment.rows:
+            raise damaged(folder, f"document {entry.id!r} has lost its text or its rows")
+
+
+def verify_index(path: str | PathLike[str]) -> VerifyReport:
+    """Read every byte of an index and compare it with its checksums.
+
+    Also checked: that every document's rows lie in its segment, and that ``starts`` and ``ends``,
+    where there are such arrays, rise along the text and stay inside it.
+
+    Raises:
+        IndexFileError: there is no index, or its catalogue cannot be read at all. Everything
+            else that is wrong is listed in the report.
+        FormatVersionError: a newer release wrote it.
+    """
+    folder = folder_of(path)
+    with open_catalogue(folder) as connection:
+        contents = read_contents(connection)
+        return VerifyReport(
+            documents=len(contents.entries),
+            segments=len(contents.segments),
+            bytes=sum(segment.size for segment in contents.segments.values()),
+            problems=tuple(problems(folder, connection, contents)),
+        )
+
+
+def index_info(path: str | PathLike[str]) -> IndexInfo:
+    """Return the sizes and the header of an index folder without opening its segments.
+
+    Raises:
+        IndexFileError: there is no index, or its catalogue cannot be read.
+        FormatVersionError: a newer release wrote it.
+    """
+    folder = folder_of(path)
+    with open_catalogue(folder) as connection:
+        contents = read_contents(connection)
+        (text_bytes,) = connection.execute("SELECT total(length(text)) FROM texts").fetchone()
+        return IndexInfo(
+            path=folder,
+            format_version=FORMAT_VERSION,
+            header=_own_header(contents),
+            documents=len(contents.entries),
+            characters=sum(entry.characters for entry in contents.entries),
+            tokens=sum(entry.rows for entry in contents.entries),
+            segments=len(contents.segments),
+            segment_bytes=sum(segment.size for segment in contents.segments.values()),
+            catalogue_bytes=(folder / CATALOGUE).stat().st_size,
+            text_bytes=int(text_bytes),
+        )

@@ -1,0 +1,367 @@
+"""Making a bank for a model: heads, whitening, SAEs, and where banks are kept."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from conftest import make_llama
+
+from s3_retriever.backbone import Backbone, Tap
+from s3_retriever.codec import Bank, Calibration
+from s3_retriever.config import ScanConfig
+from s3_retriever.documents import Document
+from s3_retriever.errors import BankError, InputError, ModelMismatchError
+from s3_retriever.fitting import (
+    CalibrateConfig,
+    LabelledQuestion,
+    LabelledSet,
+    TrainConfig,
+    bank_for,
+    banks,
+    builtin_bank,
+    builtin_sets,
+    calibrate,
+    load_set,
+    make_bank,
+)
+from s3_retriever.fitting.calibrate import fit_weights
+from s3_retriever.labelled.sets import Evidence
+from s3_retriever.reading.keys import key_blocks
+from small_corpus import NAMES, QUESTIONS, SOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SCAN = ScanConfig(chunk_tokens=64, overlap_tokens=8, batch_tokens=512)
+DOCUMENTS = tuple(Document(name, text) for name, text in SOURCES.items())
+EVIDENCE = ("The last keeper, Tomas Ferreira", "rest for eighteen hours", "finished in 1934")
+CONFIG = CalibrateConfig(depth=0.5, heads=3, scan=SCAN)
+TRAINING = TrainConfig(n_latents=64, k=4, steps=20, batch_rows=128)
+
+
+def labelled_set() -> LabelledSet:
+    questions = []
+    for name, question, words in zip(NAMES[:3], QUESTIONS, EVIDENCE, strict=True):
+        start = SOURCES[name].index(words)
+        place = Evidence(name, start, start + len(words))
+        questions.append(LabelledQuestion(name, question, (words,), (place,)))
+    questions.append(LabelledQuestion("none", "What is not known?", (), ()))
+    return LabelledSet("small", DOCUMENTS, tuple(questions))
+
+
+@pytest.fixture(scope="module")
+def calibration(tiny_backbone: Backbone) -> Calibration:
+    return calibrate(tiny_backbone, [labelled_set()], CONFIG)
+
+
+def all_keys(backbone: Backbone, taps: Any) -> torch.Tensor:
+    return torch.cat([keys for _, keys in key_blocks(backbone, taps, DOCUMENTS, SCAN)])
+
+
+# --- choosing heads -------------------------------------------------------------------------------
+
+
+def scored(questions: int, heads: int, sentences: int, informative: int, seed: int) -> Any:
+    """Random scores, but one head marks the evidence."""
+    random = torch.Generator().manual_seed(seed)
+    scores = torch.randn(questions, heads, sentences, generator=random)
+    gold = torch.zeros(questions, sentences)
+    gold[torch.arange(questions), torch.randint(sentences, (questions,), generator=random)] = 1.0
+    scores[:, informative] += 3 * gold
+    return scores, gold
+
+
+def test_fit_weights_finds_the_informative_head() -> None:
+    sets = [scored(40, 6, 50, 3, seed=0), scored(25, 6, 80, 3, seed=1)]
+    weights = fit_weights([scores for scores, _ in sets], [gold for _, gold in sets], 0.01)
+    assert weights.shape == (6,) and (weights >= 0).all()
+    others = weights[[0, 1, 2, 4, 5]]
+    assert weights.argmax() == 3 and weights[3] > 10 * others.max()
+
+
+def test_a_larger_penalty_leaves_smaller_weights() -> None:
+    scores, gold = scored(40, 4, 50, 0, seed=2)
+    sums = [float(fit_weights([scores], [gold], l1).sum()) for l1 in (0.0, 0.1, 1.0)]
+    assert sums == sorted(sums, reverse=True)
+
+
+def test_calibration_keeps_to_its_settings(
+    calibration: Calibration, tiny_backbone: Backbone
+) -> None:
+    spec = tiny_backbone.spec
+    assert 1 <= len(calibration.heads) <= 3
+    assert all(head.layer < 2 for head in calibration.heads)
+    assert calibration.taps == tuple(sorted({spec.tap_of(head) for head in calibration.heads}))
+    weights = calibration.head_weights
+    assert weights.sum() == pytest.approx(1, abs=1e-5)
+    assert weights.tolist() == sorted(weights.tolist(), reverse=True) and (weights > 0).all()
+    assert calibration.metadata["sets"] == ["small"] and calibration.metadata["questions"] == 3
+    assert json.loads(json.dumps(dict(calibration.metadata)))["depth"] == 0.5
+
+
+def test_whitening_has_an_inverse_and_keeps_the_logit(
+    calibration: Calibration, tiny_backbone: Backbone
+) -> None:
+    size = tiny_backbone.spec.head_dim
+    for whiten, unwhiten in zip(calibration.whiten, calibration.unwhiten, strict=True):
+        torch.testing.assert_close(whiten @ unwhiten.T, torch.eye(size), rtol=0, atol=1e-4)
+        torch.testing.assert_close(whiten, whiten.T)
+    random = torch.Generator().manual_seed(0)
+    keys = torch.randn(5, len(calibration.taps), size, generator=random)
+    queries = torch.randn(7, len(calibration.heads), size, generator=random)
+    x, y = calibration.keys(keys), calibration.queries(queries)
+    for h, tap in enumerate(calibration.reads):
+        centred = (
+            queries[:, h] - calibration.query_mean[h],
+            keys[:, tap] - calibration.key_mean[tap],
+        )
+        logits = tiny_backbone.spec.scaling * centred[0] @ centred[1].T
+        torch.testing.assert_close(y[:, h] @ x[:, tap].T, logits, rtol=1e-3, atol=1e-3)
+
+
+def test_key_mean_is_that_of_the_documents(
+    calibration: Calibration, tiny_backbone: Backbone
+) -> None:
+    keys = all_keys(tiny_backbone, calibration.taps)
+    torch.testing.assert_close(calibration.key_mean, keys.mean(0), rtol=1e-2, atol=2e-3)
+
+
+def test_calibration_is_the_same_each_time(
+    calibration: Calibration, tiny_backbone: Backbone
+) -> None:
+    again = calibrate(tiny_backbone, [labelled_set()], CONFIG)
+    assert again.heads == calibration.heads
+    torch.testing.assert_close(again.whiten, calibration.whiten)
+
+
+def test_calibration_needs_evidence(tiny_backbone: Backbone) -> None:
+    with pytest.raises(InputError, match="at least one set"):
+        calibrate(tiny_backbone, [])
+    blind = LabelledSet("blind", DOCUMENTS, labelled_set().questions[-1:])
+    with pytest.raises(InputError, match="no question of blind has evidence"):
+        calibrate(tiny_backbone, [labelled_set(), blind])
+
+
+# --- banks ----------------------------------------------------------------------------------------
+
+
+def test_make_bank_trains_one_joint_sae(calibration: Calibration, tiny_backbone: Backbone) -> None:
+    bank = make_bank(tiny_backbone, calibration, DOCUMENTS, TRAINING, scan=SCAN)
+    (sae,) = bank.saes
+    assert (sae.taps, sae.n_latents, sae.k) == (calibration.taps, 64, 4)
+    bank.check(tiny_backbone.fingerprint(calibration.taps))
+    keys = all_keys(tiny_backbone, calibration.taps)
+    assert bank.metadata["training_tokens"] == len(keys)
+    assert 0 < bank.metadata["fvu_with_residual"] < bank.metadata["fvu"] < 1
+    x = calibration.keys(keys)
+    left = x - bank.decode(bank.encode(keys, torch.float32))
+    unexplained = float(left.square().sum() / (x - x.mean(0)).square().sum())
+    assert unexplained == pytest.approx(bank.metadata["fvu_with_residual"], rel=0.2)
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Automatic banks that are quickly made, in a cache of their own."""
+    monkeypatch.setenv("S3_RETRIEVER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(banks, "AUTOMATIC_TOKENS", 500)
+    monkeypatch.setattr(banks, "AUTOMATIC_TRAINING", TRAINING)
+    monkeypatch.setattr(banks, "builtin_sets", lambda: (labelled_set(),))
+    return tmp_path / "cache" / "banks"
+
+
+def refuse(*_: Any, **__: Any) -> Any:
+    raise AssertionError("made anew")
+
+
+def test_a_bank_is_made_once_for_each_model(
+    small: Path, tiny_backbone: Backbone, tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = bank_for(tiny_backbone, DOCUMENTS, progress=False)
+    (folder,) = small.iterdir()
+    assert Bank.load(folder).digest() == bank.digest()
+    with monkeypatch.context() as patch:
+        patch.setattr(banks, "calibrate", refuse)
+        assert bank_for(tiny_backbone, DOCUMENTS[:1], progress=False).digest() == bank.digest()
+
+    other = Backbone(make_llama(tiny_tokenizer, seed=1), tiny_tokenizer)
+    another = bank_for(other, DOCUMENTS, progress=False)
+    assert another.digest() != bank.digest() and len(list(small.iterdir())) == 2
+    with pytest.raises(ModelMismatchError):
+        bank.check(other.fingerprint(bank.calibration.taps))
+
+
+def test_making_a_bank_is_told_in_words_and_bars(
+    small: Path, tiny_backbone: Backbone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bank_for(tiny_backbone, DOCUMENTS, progress=True)
+    told = capsys.readouterr().err
+    assert told.startswith(f"No bank ships for this model: one is made and kept in {small}")
+    assert "Ranking heads" in told and "Training" in told
+    bank_for(tiny_backbone, DOCUMENTS, progress=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_damaged_bank_in_the_cache_is_named(small: Path, tiny_backbone: Backbone) -> None:
+    bank_for(tiny_backbone, DOCUMENTS, progress=False)
+    (folder,) = small.iterdir()
+    (folder / "sae_0" / "sae_weights.safetensors").write_bytes(b"cut off")
+    with pytest.raises(BankError, match=f"delete {folder} to have it made anew"):
+        bank_for(tiny_backbone, DOCUMENTS, progress=False)
+
+
+def test_a_bank_is_not_kept_over_other_files(small: Path, tiny_backbone: Backbone) -> None:
+    whole = bank_for(tiny_backbone, DOCUMENTS, progress=False)
+    (folder,) = small.iterdir()
+    (folder / "bank.json").rename(folder / "mine.json")
+    with pytest.warns(UserWarning, match="is not kept .* nothing was written over it"):
+        again = bank_for(tiny_backbone, DOCUMENTS, progress=False)
+    assert again.digest() == whole.digest()
+    assert (folder / "mine.json").exists() and not (folder / "bank.json").exists()
+
+
+def test_a_bank_that_cannot_be_kept_serves_all_the_same(
+    small: Path, tiny_backbone: Backbone
+) -> None:
+    small.parent.write_text("a file where the cache should be")
+    with pytest.warns(UserWarning, match="is not kept .* set S3_RETRIEVER_CACHE"):
+        bank = bank_for(tiny_backbone, DOCUMENTS, progress=False)
+    bank.check(tiny_backbone.fingerprint(bank.calibration.taps))
+
+
+def test_the_default_model_has_a_shipped_bank(
+    small: Path, default_backbone: Backbone, tiny_backbone: Backbone
+) -> None:
+    bank = bank_for(default_backbone, DOCUMENTS, progress=False)
+    assert not small.exists()
+    assert max(tap.layer for tap in bank.calibration.taps) < default_backbone.spec.layers / 2
+    assert builtin_bank(tiny_backbone) is None
+
+
+def test_keys_are_read_whole_in_any_batches(tiny_backbone: Backbone) -> None:
+    taps = [Tap(0, 0), Tap(1, 1)]
+    count = sum(len(tiny_backbone.text.encode(document.text).ids) for document in DOCUMENTS)
+    seen = 0
+    for pieces, keys in key_blocks(tiny_backbone, taps, DOCUMENTS, SCAN):
+        assert keys.shape == (sum(p.stop - p.start for p in pieces), 2, 16)
+        seen += len(keys)
+    assert seen == count
+
+
+# --- labelled questions ---------------------------------------------------------------------------
+
+GOOD: dict[str, Any] = {
+    "documents": {"id": "a", "text": "A lamp on a tower."},
+    "questions": {
+        "id": 1,
+        "question": "Where is the lamp?",
+        "evidence": [{"doc_id": "a", "start": 2, "end": 17}],
+    },
+}
+
+
+@pytest.fixture
+def write_set(tmp_path: Path) -> Callable[..., Path]:
+    """Write a folder; a file's second line may be given as JSON values or as a string."""
+
+    def write(**second: Any) -> Path:
+        for name, row in GOOD.items():
+            lines = [json.dumps(row), ""]
+            if name in second:
+                value = second[name]
+                lines.append(value if isinstance(value, str) else json.dumps(value))
+            (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_load_set(write_set: Callable[..., Path]) -> None:
+    more = {"id": "b", "question": "Who?", "answers": ["Ada"], "evidence": [], "type": "who"}
+    folder = write_set(questions=more)
+    loaded = load_set(folder)
+    assert loaded.name == folder.name
+    assert loaded.documents == (Document("a", "A lamp on a tower."),)
+    assert loaded.questions == (
+        LabelledQuestion("1", "Where is the lamp?", (), (Evidence("a", 2, 17),)),
+        LabelledQuestion("b", "Who?", ("Ada",), (), "who"),
+    )
+
+
+QUESTION = {"id": "2", "question": "Where?", "evidence": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "message"),
+    [
+        ("documents", "{not json", "not JSON"),
+        ("documents", ["id", "text"], "not a JSON object"),
+        ("documents", '"id text"', "not a JSON object"),
+        ("documents", 7, "not a JSON object"),
+        ("documents", {"id": "b"}, "no 'text'"),
+        ("documents", {"id": 2, "text": "Words."}, "document id must be a non-empty str"),
+        ("documents", {"id": "b", "text": " "}, "is empty"),
+        ("questions", {"id": "2", "evidence": []}, "no 'question'"),
+        ("questions", {"question": "Where?", "evidence": []}, "no 'id'"),
+        ("questions", {"id": "2", "question": "Where?"}, "no 'evidence'"),
+        ("questions", {**QUESTION, "question": ""}, "not empty"),
+        ("questions", {**QUESTION, "answers": "Ada"}, "answers must be a list"),
+        ("questions", {**QUESTION, "evidence": 3}, "evidence must be a list"),
+        ("questions", {**QUESTION, "evidence": [{"doc_id": "a"}]}, "evidence must be a list"),
+        (
+            "questions",
+            {**QUESTION, "evidence": [{"doc_id": "a", "start": "0", "end": 3}]},
+            "evidence must be a list",
+        ),
+        (
+            "questions",
+            {**QUESTION, "evidence": [{"doc_id": "a", "start": 3, "end": 3}]},
+            "lies in no document",
+        ),
+        (
+            "questions",
+            {**QUESTION, "evidence": [{"doc_id": "a", "start": 0, "end": 99}]},
+            "lies in no document",
+        ),
+        (
+            "questions",
+            {**QUESTION, "evidence": [{"doc_id": "z", "start": 0, "end": 1}]},
+            "lies in no document",
+        ),
+    ],
+)
+def test_a_wrong_line_is_named(
+    write_set: Callable[..., Path], name: str, row: Any, message: str
+) -> None:
+    folder = write_set(**{name: row})
+    with pytest.raises(InputError, match=rf"{name}\.jsonl, line 3: .*{message}"):
+        load_set(folder)
+
+
+def test_files_that_will_not_do(write_set: Callable[..., Path]) -> None:
+    folder = write_set(documents=GOOD["documents"])
+    with pytest.raises(InputError, match=r"documents\.jsonl: two documents have the same id"):
+        load_set(folder)
+    write_set()
+    (folder / "questions.jsonl").write_text("\n")
+    with pytest.raises(InputError, match="at least one document and one question"):
+        load_set(folder)
+    (folder / "questions.jsonl").write_bytes(b'{"id": "caf\xe9"}')
+    with pytest.raises(InputError, match=r"questions\.jsonl cannot be read"):
+        load_set(folder)
+    (folder / "questions.jsonl").unlink()
+    with pytest.raises(InputError, match=r"questions\.jsonl cannot be read: .*No such file"):
+        load_set(folder)
+
+
+def test_the_sets_that_ship() -> None:
+    sets = builtin_sets()
+    assert len(sets) == 9 and sum(len(one.questions) for one in sets) == 420
+    for one in sets:
+        texts = {document.id: document.text for document in one.documents}
+        for question in one.questions:
+            assert question.evidence and question.answers
+            assert all(place.document_id in texts for place in question.evidence)

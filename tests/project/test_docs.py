@@ -1,0 +1,71 @@
+"""What the documentation shows runs as it stands there, each page from top to bottom."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from s3_retriever.searching.attention import POWER, REACH
+from s3_retriever.searching.fusion import BM25_WEIGHT, DOCUMENT_WEIGHT, HOP_WEIGHT
+from s3_retriever.searching.searcher import DOUBT
+from s3_retriever.searching.spans import SPAN_CHARACTERS
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+TITLES = [str(page.relative_to(ROOT / "docs")) for page in PAGES]
+
+
+def text_of(title):
+    return (ROOT / "docs" / title).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("title", [title for title in TITLES if BLOCK.search(text_of(title))])
+def test_code_runs(title, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text, names = text_of(title), {"__name__": "docs"}
+    for block in BLOCK.finditer(text):
+        lines = "\n" * text[: block.start(1)].count("\n")
+        exec(compile(lines + block.group(1), str(ROOT / "docs" / title), "exec"), names)
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_links_lead_to_files(title):
+    for target in LINK.findall(text_of(title)):
+        assert (ROOT / "docs" / title).parent.joinpath(target).is_file()
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_every_page_is_in_the_navigation(title):
+    assert f": {title}\n" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+
+
+def test_the_reference_names_what_exists():
+    names = [name for title in TITLES for name in re.findall(r"^::: (.+)$", text_of(title), re.M)]
+    assert len(names) > 15
+    for name in names:
+        module, _, last = name.rpartition(".")
+        assert hasattr(import_module(module), last) or import_module(name)
+
+
+def test_the_consumers_named_are_tested():
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py"))
+    rows = re.findall(r"^\| (`.+) \|.+\|$", text_of("consumers.md"), re.M)
+    assert len(rows) > 15
+    for row in rows:
+        for name in re.findall(r"`(\w+)`", row):
+            assert name in tests, name
+
+
+def test_the_constants_told_are_the_codes():
+    text = text_of("how-it-works.md")
+    assert f"weight {BM25_WEIGHT}:" in text
+    assert f"weight {DOCUMENT_WEIGHT}: the part called `document`" in text
+    assert f"weight {HOP_WEIGHT}, the part called" in text
+    assert f"exp(−difference / {DOUBT:g})" in text
+    assert f")^{POWER:g} · exp(−|S − S'| / {REACH:.0f} characters)" in text
+    assert f"about {SPAN_CHARACTERS}\ncharacters" in text

@@ -1,0 +1,52 @@
+"""Documents with random codes, and how to compare what comes back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from s3_retriever.documents import Document
+from s3_retriever.storage import LoadedIndex, StoredDocument, load_index
+
+HEADER = {"model": "fingerprint", "codec": "digest", "scan": {"chunk_tokens": 512}}
+
+
+def sample(name, tokens=20, seed=0, text=None, metadata=None):
+    """A document of words of four characters, a token each, with codes drawn from the seed."""
+    text = text or " ".join(f"w{seed % 1000:03d}" for _ in range(max(tokens, 1)))
+    random = np.random.default_rng([seed, tokens])
+    starts = np.minimum(np.arange(tokens, dtype=np.int32) * 5, len(text) - 1).astype(np.int32)
+    arrays = {
+        "latents": random.integers(0, 4096, (tokens, 6), dtype=np.uint16),
+        "values": random.integers(0, 256, (tokens, 6), dtype=np.uint8),
+        "starts": starts,
+        "ends": np.minimum(starts + 4, len(text)).astype(np.int32),
+        "norms": random.random(tokens).astype(np.float16),
+    }
+    return StoredDocument(Document(name, text, metadata or {"seed": seed}), arrays)
+
+
+def samples(count, tokens=20, seed=0):
+    return [sample(f"d{i}", tokens, seed + i) for i in range(count)]
+
+
+def plain(index):
+    """Everything an index holds, comparable with ==."""
+    assert isinstance(index, LoadedIndex)
+    return index.header, [plain_document(item) for item in index.documents]
+
+
+def plain_document(item):
+    arrays = {n: (a.dtype.str, a.shape, a.tobytes()) for n, a in sorted(item.arrays.items())}
+    return item.document.id, item.document.text, dict(item.document.metadata), arrays
+
+
+def expected(documents, header=HEADER):
+    return dict(header), [plain_document(item) for item in documents]
+
+
+def loaded(folder):
+    return plain(load_index(folder))
+
+
+def segment_files(folder):
+    return {path.name for path in (folder / "segments").iterdir()}

@@ -1,0 +1,26 @@
+"""Passages and tokens of made-up sizes, for tests of scoring and spans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from s3_retriever.codec.codes import TokenCodes
+from s3_retriever.searching.passages import Passages
+
+
+def token_codes(starts: Any, ends: Any) -> TokenCodes:
+    none = np.empty((len(starts), 0), dtype=np.uint8)
+    offsets = (np.asarray(side, dtype=np.int32) for side in (starts, ends))
+    return TokenCodes(none, none, none, *offsets)
+
+
+def some_passages(sizes: list[list[int]]) -> Passages:
+    """Documents of sentences with so many characters each, a token to every ten."""
+    document = np.repeat(np.arange(len(sizes)), [len(rows) for rows in sizes])
+    ends = [np.cumsum(rows) for rows in sizes]
+    end = np.concatenate(ends)
+    start = np.concatenate([np.concatenate([[0], rows[:-1]]) for rows in ends])
+    tokens = np.maximum((end - start) // 10, 1)
+    return Passages(document, start, end, np.concatenate([[0], np.cumsum(tokens)]))
