@@ -19,9 +19,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from s3_retriever.answering.stream import AnswerStream
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Bank
-    from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
+    from s3_retriever.config import UNSET, AnswerConfig, ScanConfig, SearchConfig, Weighing
     from s3_retriever.documents import Answer, Document, Skipped, Span
     from s3_retriever.engine import EndogenousIndex
     from s3_retriever.engine.results import IndexStats, SearchResult
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
     from s3_retriever.reading.clock import ScanReport
 
 __all__ = [
+    "UNSET",
     "Answer",
     "AnswerConfig",
+    "AnswerStream",
     "Backbone",
     "Bank",
     "BankError",
@@ -63,13 +66,15 @@ __all__ = [
     "SkippedWarning",
     "Span",
     "UnsupportedModelError",
+    "Weighing",
     "__version__",
 ]
 
 _MODULES = {
     "backbone": ("Backbone",),
     "codec": ("Bank",),
-    "config": ("AnswerConfig", "ScanConfig", "SearchConfig"),
+    "answering.stream": ("AnswerStream",),
+    "config": ("UNSET", "AnswerConfig", "ScanConfig", "SearchConfig", "Weighing"),
     "documents": ("Answer", "Document", "Skipped", "Span"),
     "engine": ("EndogenousIndex",),
     "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),

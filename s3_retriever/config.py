@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Final, Literal, Self, TypedDict
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
-from s3_retriever.errors import InputError
+from s3_retriever.errors import InputError, did_you_mean
+
+
+class Unset(Enum):
+    """Type of `UNSET`."""
+
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+UNSET: Final = Unset.UNSET
+"""As an argument: the setting's own default, whatever an index or a retriever has set."""
 
 
 class Config(BaseModel):
@@ -38,26 +52,23 @@ class Config(BaseModel):
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some values changed and everything validated again.
 
-        Entries that are ``None`` are ignored, so call-time arguments can be passed on as they are.
+        A value of ``None`` changes nothing, so that arguments of a call can be passed on as they
+        are; `UNSET` puts a setting back to its default.
 
         Raises:
             InputError: an unknown name or an impossible value.
         """
-        kept = {name: value for name, value in changes.items() if value is not None}
-        return type(self)(**{**dict(self), **kept})
+        given = {name: value for name, value in changes.items() if value is not None}
+        kept = {name: value for name, value in dict(self).items() if given.get(name) is not UNSET}
+        changed = {name: value for name, value in given.items() if value is not UNSET}
+        return type(self)(**{**kept, **changed})
 
 
 def _explain(kind: type[BaseModel], error: ValidationError) -> str:
-    from difflib import get_close_matches
-
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        near = get_close_matches(name, kind.model_fields, n=1)
-        hint = (
-            f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(kind.model_fields)}"
-        )
-        return f"{kind.__name__} has no setting {name!r}{hint}"
+        return f"{kind.__name__} has no setting {name!r}; {did_you_mean(name, kind.model_fields)}"
     hint = '; write it like "4GiB" or "500MB"' if first["type"].startswith("byte_size") else ""
     said = f"{first['msg'].lower()}{hint}"
     return f"{kind.__name__}: {name}={first.get('input')!r} is invalid: {said}"
@@ -84,30 +95,100 @@ class ScanConfig(Config):
     max_memory: ByteSize | None = Field(default=None, gt=0)
 
 
-class SearchConfig(Config):
-    """How spans are scored, shaped and chosen.
+class Weighing(Config):
+    """The constants of the scoring.
+
+    Chosen on labelled questions by ``benchmarks/choose_constants.py``, which leaves two thirds of
+    the questions of each set to the tables; it writes ``benchmarks/results/constants.json``.
 
     Attributes:
-        k: Most spans returned.
-        token_budget: Most tokens (of the target model) in all returned spans together; the last
-            span is cut at a sentence or token end to fit. ``None`` for no bound but `k`.
-        scoring: ``"attention"`` (softmax late interaction through the codes) or
-            ``"coactivation"`` (the paper's equation 7).
-        bm25: Fuse with BM25.
-        second_hop: Ask the other documents for what the best spans name (see
-            `s3_retriever.reading.leads`).
-        bias_tokens: Tokens of lead and of tail of each source document given to the reader
-            model (the paper's M_bias); 0 for none.
-        order: ``"score"`` (best first) or ``"document"`` (reading order).
+        reach: Characters over which neighbouring sentences share evidence: a neighbour counts
+            ``exp(-distance / reach)``. See `s3_retriever.searching.passages.Passages.smooth`.
+        power: Between adding neighbours up (1) and taking the best of them (large).
+        bm25: Weight of standardised BM25 beside the model's evidence, whose weight is 1.
+        document: Weight of the best sentence of the same document.
+        hop: Weight of what the second hop adds.
+        hop_sources: How many documents contribute their best span to the second hop.
+        hop_temperature: A source span d below the best one counts ``exp(-d / hop_temperature)``.
+        span_characters: A span grows by whole sentences until it has so many characters.
+        others: Weights of further scorers, by their names in `s3_retriever.searching.scorers`.
     """
+
+    reach: float = Field(default=200.0, gt=0)
+    power: float = Field(default=3.0, ge=1)
+    bm25: float = Field(default=0.6, ge=0)
+    document: float = Field(default=0.5, ge=0)
+    hop: float = Field(default=0.8, ge=0)
+    hop_sources: int = Field(default=3, ge=1)
+    hop_temperature: float = Field(default=3.0, gt=0)
+    span_characters: int = Field(default=240, ge=0)
+    others: Mapping[str, float] = Field(default_factory=dict)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each part of a score (see `s3_retriever.documents.Span.parts`)."""
+        own = {"s3": 1.0, "bm25": self.bm25, "document": self.document, "hop": self.hop}
+        return own | dict(self.others)
+
+
+class SearchFields(BaseModel):
+    """The settings of a search as fields of whatever carries them; see `SearchConfig`."""
 
     k: int = Field(default=8, ge=1)
     token_budget: int | None = Field(default=None, ge=1)
-    scoring: Literal["attention", "coactivation"] = "attention"
+    scoring: str = "attention"
     bm25: bool = True
     second_hop: bool = True
     bias_tokens: int = Field(default=0, ge=0)
     order: Literal["score", "document"] = "score"
+    weighing: Weighing = Weighing()
+
+
+class SearchConfig(Config, SearchFields):
+    """How spans are scored, shaped and chosen.
+
+    Attributes:
+        k: Most spans returned; fewer come back where fewer exist.
+        token_budget: Most tokens (of the target model) in all returned spans together; the last
+            span is cut at the end of a token to fit. ``None`` for no bound but `k`.
+        scoring: Whose evidence the model's is, by its name in `s3_retriever.searching.scorers`:
+            ``"attention"`` (softmax late interaction through the codes) or ``"coactivation"``
+            (equation 7 of arXiv 2601.17702).
+        bm25: Fuse with BM25.
+        second_hop: Ask the other documents for what the best spans name (see
+            `s3_retriever.reading.leads`).
+        bias_tokens: Tokens of lead and of tail of each document that a span comes from, given to
+            the reader model beside the spans (the paper's M_bias); 0 for none.
+        order: ``"score"`` (best first) or ``"document"`` (reading order).
+        weighing: Constants of the scoring.
+    """
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some values changed, as `Config.replace` does.
+
+        A mapping for `weighing` changes the constants it names and keeps the others.
+        """
+        weighing = changes.get("weighing")
+        if isinstance(weighing, Mapping):
+            changes["weighing"] = self.weighing.replace(**weighing)
+        return super().replace(**changes)
+
+
+class SearchSettings(TypedDict, total=False):
+    """The fields of `SearchConfig` as keyword arguments of a search.
+
+    What is not given, or None, is as the index has it; `UNSET` puts a setting back to its default
+    in `SearchConfig`, whatever the index has: ``token_budget=UNSET`` is no budget.
+    """
+
+    k: int | Unset | None
+    token_budget: int | Unset | None
+    scoring: str | Unset | None
+    bm25: bool | Unset | None
+    second_hop: bool | Unset | None
+    bias_tokens: int | Unset | None
+    order: str | Unset | None
+    weighing: Weighing | Mapping[str, Any] | Unset | None
 
 
 class AnswerConfig(Config):
@@ -118,9 +199,21 @@ class AnswerConfig(Config):
         token_budget: Most tokens of evidence in the prompt.
         k: Most spans in the prompt.
         system: System message, or ``None`` for the default instruction.
+        stop: More strings that end the answer.
     """
 
     max_new_tokens: int = Field(default=128, ge=1)
     token_budget: int = Field(default=768, ge=1)
     k: int = Field(default=8, ge=1)
     system: str | None = None
+    stop: tuple[str, ...] = ()
+
+
+class AnswerSettings(TypedDict, total=False):
+    """The fields of `AnswerConfig` as keyword arguments, like `SearchSettings`."""
+
+    max_new_tokens: int | Unset | None
+    token_budget: int | Unset | None
+    k: int | Unset | None
+    system: str | Unset | None
+    stop: Sequence[str] | Unset | None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _NAMED = 5
 
@@ -54,3 +55,10 @@ def some_of(ids: Sequence[str]) -> str:
     """Name the first few of some ids, for a message."""
     named = ", ".join(repr(id) for id in ids[:_NAMED])
     return f"{named} and {len(ids) - _NAMED} more" if len(ids) > _NAMED else named
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Say which known name is nearest to one that is unknown, or which there are."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"

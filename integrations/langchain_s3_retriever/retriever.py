@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field
@@ -11,9 +13,11 @@ from langchain_s3_retriever import _conversion
 from langchain_s3_retriever.chat import EndogenousChat
 from s3_retriever.adapters import background
 from s3_retriever.adapters.arguments import reject_unknown
+from s3_retriever.adapters.settings import SETTINGS, config_of, given_or
 from s3_retriever.answering.generator import TextGenerator
-from s3_retriever.config import SearchConfig
+from s3_retriever.config import SearchFields, Unset
 from s3_retriever.engine import EndogenousIndex
+from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError, S3Error
 from s3_retriever.searching.filters import Filter  # noqa: TC001  # read by pydantic
 
@@ -37,11 +41,13 @@ if TYPE_CHECKING:
     from s3_retriever.engine.results import SearchResult
 
 
-class EndogenousRetriever(BaseRetriever):
+class EndogenousRetriever(SearchFields, BaseRetriever):
     """Retrieves with the attention of the language model that is going to answer.
 
     Make one with `from_documents`, `from_texts` or `load`. ``retriever.invoke(question)`` takes
-    `k`, `token_budget` and `filter` for that call. Returned documents have the stable id
+    `filter` and all settings of the search for that call; what is None there is the retriever's
+    own, and `s3_retriever.UNSET` puts a setting back to its default, or takes the filter away.
+    Returned documents have the stable id
     ``source:start:end`` and carry a copy of the source's metadata with the keys
 
     - `start_index`, `end_index` and `source_id`: the place in the document that was indexed;
@@ -60,13 +66,10 @@ class EndogenousRetriever(BaseRetriever):
 
     Attributes:
         index: The index searched; copies of the retriever share it.
-        k: Most documents returned; fewer where the corpus has fewer spans.
-        token_budget: Most tokens of the target model in all of them together; ``None`` for no
-            bound but `k`.
-        scoring: ``"attention"`` or ``"coactivation"``.
-        bm25: Fuse with BM25.
-        second_hop: Ask the other documents for what the best spans name.
-        order: ``"score"`` (best first) or ``"document"`` (reading order).
+        k: Most documents returned; fewer where the corpus has fewer spans. This and the other
+            settings of the search, `token_budget`, `scoring`, `bm25`, `second_hop`,
+            `bias_tokens`, `order` and `weighing`, are explained at
+            `s3_retriever.config.SearchConfig`, and are the index's own where not given.
         include_scores: Put ``"score"`` and ``"score_parts"`` into the metadata. Off by default,
             because metadata that depends on the question keeps MultiQueryRetriever and others from
             seeing that two results are the same.
@@ -81,12 +84,6 @@ class EndogenousRetriever(BaseRetriever):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     index: EndogenousIndex = Field(exclude=True, repr=False)
-    k: int = 8
-    token_budget: int | None = None
-    scoring: Literal["attention", "coactivation"] = "attention"
-    bm25: bool = True
-    second_hop: bool = True
-    order: Literal["score", "document"] = "score"
     include_scores: bool = False
     filter: Filter | None = None
 
@@ -98,8 +95,8 @@ class EndogenousRetriever(BaseRetriever):
                 f"index must be an EndogenousIndex, not {type(index).__name__}; make a retriever "
                 "with from_documents, from_texts or load"
             )
-        config = _search_config(values, index.config)
-        super().__init__(**{**values, **{name: getattr(config, name) for name in _SEARCH}})
+        config = search_config(index.config, _settings(values))
+        super().__init__(**{**values, **dict(config)})
 
     @classmethod
     def from_documents(
@@ -167,7 +164,7 @@ class EndogenousRetriever(BaseRetriever):
 
     @classmethod
     def _read(cls, drafts: list[Draft], settings: Mapping[str, Any], **build: Any) -> Self:
-        search = _search_config(settings, SearchConfig())
+        search = search_config(None, _settings(settings))
         return cls(index=EndogenousIndex.build(drafts, search=search, **build), **settings)
 
     @classmethod
@@ -180,8 +177,8 @@ class EndogenousRetriever(BaseRetriever):
             path: Folder written by `save`.
             model: As in `from_documents`.
             tokenizer: As in `from_documents`.
-            **settings: Attributes of the retriever; `k`, `token_budget`, `scoring`, `bm25`,
-                `second_hop` and `order` are the saved index's own where not given.
+            **settings: Attributes of the retriever; settings of the search are the saved index's
+                own where not given.
 
         Raises:
             IndexFileError: the folder is missing or damaged.
@@ -290,8 +287,11 @@ class EndogenousRetriever(BaseRetriever):
         **kwargs: Any,
     ) -> list[list[Document]]:
         """Search for several questions, which the model reads together."""
-        kwargs["found"] = self._read_together(inputs, **kwargs)
-        return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        token = _TOGETHER.set(self._read_together(inputs, **kwargs))
+        try:
+            return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        finally:
+            _TOGETHER.reset(token)
 
     async def abatch(
         self,
@@ -302,18 +302,23 @@ class EndogenousRetriever(BaseRetriever):
         **kwargs: Any,
     ) -> list[list[Document]]:
         """Search for several questions, which the model reads together, off the event loop."""
-        kwargs["found"] = await background.run(self._read_together, inputs, **kwargs)
-        return await super().abatch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        token = _TOGETHER.set(await background.run(self._read_together, inputs, **kwargs))
+        try:
+            return await super().abatch(
+                inputs, config, return_exceptions=return_exceptions, **kwargs
+            )
+        finally:
+            _TOGETHER.reset(token)
 
     def _get_relevant_documents(
         self,
         query: str,
         *,
         run_manager: CallbackManagerForRetrieverRun,
-        found: Mapping[str, SearchResult] | None = None,
         **options: Any,
     ) -> list[Document]:
-        result = found.get(query) if found and isinstance(query, str) else None
+        together = _TOGETHER.get()
+        result = None if together is None else together.of(self, query, options)
         if result is None:
             result = self.index.search(query, **self._options(**options))
         return _conversion.from_result(result, include_scores=self.include_scores)
@@ -325,34 +330,51 @@ class EndogenousRetriever(BaseRetriever):
             self._get_relevant_documents, query, run_manager=run_manager.get_sync(), **options
         )
 
-    def _read_together(self, questions: Sequence[str], **options: Any) -> dict[str, SearchResult]:
+    def _read_together(self, questions: Sequence[str], **options: Any) -> _Together:
         """Search for all questions at once; where that fails, each fails for itself later."""
         try:
             results = self.index.search_many(list(questions), **self._options(**options))
         except S3Error:
-            return {}
-        return {result.question: result for result in results}
+            results = []
+        return _Together(self, options, {result.question: result for result in results})
 
-    def _options(self, **given: Any) -> dict[str, Any]:
-        reject_unknown(given, _CALL, f"{type(self).__name__}.invoke")
-        own = {name: getattr(self, name) for name in (*_SEARCH, "filter")}
-        return own | {name: value for name, value in given.items() if value is not None}
+    def _options(self, filter: Filter | Unset | None = None, **given: Any) -> dict[str, Any]:
+        reject_unknown(given, (*SETTINGS, "filter"), f"{type(self).__name__}.invoke")
+        return {"config": config_of(self), "filter": given_or(self.filter, filter), **given}
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)
-        given = {name: kwargs[name] for name in ("k", "token_budget") if name in kwargs}
-        settings = {name: getattr(self, name) for name in _SEARCH} | given
+        config = config_of(self).replace(**_settings(kwargs))
+        settings = config.model_dump(mode="json")
         params.update({f"s3_{name}": value for name, value in settings.items()})  # type: ignore[typeddict-item]
         return params
 
 
-_SEARCH = ("k", "token_budget", "scoring", "bm25", "second_hop", "order")
-_CALL = ("k", "token_budget", "filter")
+@dataclass(frozen=True)
+class _Together:
+    """What a batch has found before its single runs begin."""
+
+    retriever: EndogenousRetriever
+    options: Mapping[str, Any]
+    results: Mapping[str, SearchResult]
+
+    def of(
+        self, retriever: EndogenousRetriever, question: str, options: Mapping[str, Any]
+    ) -> SearchResult | None:
+        """The result of a run, if it is one of this batch."""
+        same = retriever is self.retriever and options == self.options
+        return self.results.get(question) if same and isinstance(question, str) else None
+
+
+_TOGETHER: ContextVar[_Together | None] = ContextVar("together", default=None)
+"""Set while a batch runs; its runs inherit it, in whatever thread or task they are."""
+
 _BUILD = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
 
 
-def _search_config(settings: Mapping[str, Any], base: SearchConfig) -> SearchConfig:
-    return base.replace(**{name: settings.get(name) for name in _SEARCH})
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some arguments that are settings of the search."""
+    return {name: values[name] for name in SETTINGS if name in values}
 
 
 def _check(cls: type[BaseRetriever], given: Iterable[str], arguments: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from s3_retriever.config import ScanConfig
-from s3_retriever.errors import InputError
+from s3_retriever.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,5 +33,4 @@ def _hint(name: str, known: list[str]) -> str:
     setting = get_close_matches(name, ScanConfig.model_fields, n=1, cutoff=0.8)
     if setting and "scan" in known:
         return f"did you mean scan={{{setting[0]!r}: ...}}?"
-    near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return did_you_mean(name, known)

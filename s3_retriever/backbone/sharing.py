@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 from s3_retriever.fork import renew_after_fork
@@ -13,21 +13,19 @@ from s3_retriever.fork import renew_after_fork
 if TYPE_CHECKING:
     import torch
 
-    from s3_retriever.backbone.backbone import Backbone
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """A call of `Backbone.load`.
 
     Attributes:
-        kind: The class that was asked to load.
+        kind: The class that was asked to load, `Backbone` or one derived from it.
         source: Its `name_or_path`; that of a local folder or file is absolute.
         device: As given.
         dtype: As given.
     """
 
-    kind: type[Backbone]
+    kind: type[Any]
     source: str | None
     device: str | None
     dtype: torch.dtype | None
@@ -35,7 +33,7 @@ class Origin:
     @classmethod
     def of(
         cls,
-        kind: type[Backbone],
+        kind: type[Any],
         name_or_path: str | Path | None,
         device: str | torch.device | None,
         dtype: torch.dtype | None,
@@ -51,7 +49,7 @@ class _Loaded:
     """The backbones that this process has loaded and still uses."""
 
     def __init__(self) -> None:
-        self.backbones: WeakValueDictionary[Origin, Backbone] = WeakValueDictionary()
+        self.backbones: WeakValueDictionary[Origin, Any] = WeakValueDictionary()
         self.renew_lock()
         renew_after_fork(self, _Loaded.renew_lock)
 
@@ -62,12 +60,12 @@ class _Loaded:
 _LOADED = _Loaded()
 
 
-def remember(backbone: Backbone, origin: Origin) -> None:
+def remember(backbone: object, origin: Origin) -> None:
     """Keep in mind, while it lives, what a call loaded; the first stays."""
     _LOADED.backbones.setdefault(origin, backbone)
 
 
-def loaded_once(origin: Origin) -> Backbone:
+def loaded_once(origin: Origin) -> Any:
     """Return what a call loaded in this process, or make the call."""
     with _LOADED.loading:
         known = _LOADED.backbones.get(origin)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
@@ -38,7 +37,6 @@ def run(args: argparse.Namespace) -> int:
     from s3_retriever.engine.resolve import resolve_backbone, resolve_bank
     from s3_retriever.reading.clock import ScanClock
     from s3_retriever.reading.scan import scan
-    from s3_retriever.searching.postings import PostingsBuilder
 
     documents = read_documents(args.paths) if args.paths else topics()[:_TOPICS]
     config = ScanConfig().replace(
@@ -52,10 +50,8 @@ def run(args: argparse.Namespace) -> int:
     for _ in scan(backbone, bank, documents[:1], config):
         pass
     clock = ScanClock(backbone.device)
-    with closing(PostingsBuilder(bank, clock)) as postings:
-        for _ in scan(backbone, bank, documents, config, progress, clock=clock, postings=postings):
-            pass
-        postings.done()
+    for _ in scan(backbone, bank, documents, config, progress, clock=clock):
+        pass
     report = clock.report()
     if args.json:
         figures = {**asdict(report), "tokens_per_second": report.tokens_per_second}
@@ -64,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{report.tokens:,} tokens in {report.seconds:.2f} s: {report.tokens_per_second:,.0f}/s")
     for stage, seconds in report.stages.items():
         print(f"{stage:10} {seconds:7.2f} s  {seconds / report.seconds:6.1%}")
-    print("tokenise and postings run beside the others, in threads of their own")
+    print("tokenise runs beside the others, in a thread of its own")
     padded = report.read_tokens / max(report.tokens, 1)
     print(f"read {padded:.2f} tokens for each token of text, in {report.batches} batches")
     return 0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
-from s3_retriever.cli.asking import ask
 from s3_retriever.documents import Document
 
 if TYPE_CHECKING:
@@ -66,14 +64,14 @@ def run(args: argparse.Namespace) -> int:
 def _index(args: argparse.Namespace) -> EndogenousIndex:
     from s3_retriever.engine import EndogenousIndex
     from s3_retriever.engine.resolve import resolve_backbone
-    from s3_retriever.storage import check_target
+    from s3_retriever.storage import check_target, is_index
 
     check_target(args.index)
     begun = perf_counter()
     backbone = resolve_backbone(None, None, progress=True)
     print(f"model     {perf_counter() - begun:6.1f} s   SmolLM2-135M-Instruct, {backbone.dtype}")
     begun = perf_counter()
-    if (Path(args.index) / "catalogue.sqlite").exists():
+    if is_index(args.index):
         index = EndogenousIndex.load(args.index, model=backbone)
         print(f"open      {perf_counter() - begun:6.1f} s   {args.index}, saved by an earlier run")
         return index
@@ -91,13 +89,13 @@ def _index(args: argparse.Namespace) -> EndogenousIndex:
 
 
 def _ask(index: EndogenousIndex, question: str) -> None:
-    asked = ask(index, question, {"k": 6, "max_new_tokens": 48}, stop=("\n\n",))
+    answer = index.stream_answer(question, k=6, max_new_tokens=48, stop=("\n\n",))
     print(f"Q  {question}\nA  ", end="", flush=True)
-    for piece in asked.pieces:
+    for piece in answer:
         print(piece, end="", flush=True)
-    print("\n\n" + "\n".join(common.span_lines(asked.spans)))
-    seconds = asked.seconds
+    print("\n\n" + "\n".join(common.span_lines(answer.spans)))
+    seconds = answer.seconds
     print(
         f"\n   question read in {seconds['read']:.2f} s, searched in {seconds['search']:.2f} s, "
-        f"answered in {seconds['answer']:.1f} s from a prompt of {asked.prompt_tokens} tokens\n"
+        f"answered in {seconds['answer']:.1f} s from a prompt of {answer.prompt_tokens} tokens\n"
     )

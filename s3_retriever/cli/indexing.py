@@ -16,7 +16,6 @@ from s3_retriever.cli.sources import (
     say_what_is_missing,
 )
 from s3_retriever.errors import InputError
-from s3_retriever.storage.catalogue import CATALOGUE
 from s3_retriever.text.files import SUFFIXES
 
 if TYPE_CHECKING:
@@ -80,14 +79,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build an index, or bring one up to date, with the folder held from loading to saving."""
-    from s3_retriever.storage import holding
+    from s3_retriever.storage import holding, is_index
 
     if not args.paths and not args.sync:
         raise InputError("nothing to read: give a file, a folder, - or --sync FOLDER")
     common.check_output(args.output)
     there = [root for root in args.sync if Path(root).exists()]
     sources = read_sources([*args.paths, *there], args.name, args.strict)
-    if not sources and not _exists(args.output):
+    if not sources and not is_index(args.output):
         raise InputError(_nothing([*args.paths, *args.sync], sources))
     with holding(args.output):
         index, change = _changed(args, sources)
@@ -95,10 +94,6 @@ def run(args: argparse.Namespace) -> int:
     say_what_is_missing(sources.reading)
     _report(args, index, sources, change)
     return LEFT_OUT if sources.reading.failed else 0
-
-
-def _exists(output: str) -> bool:
-    return (Path(output) / CATALOGUE).exists()
 
 
 def _nothing(paths: Sequence[str], sources: Sources) -> str:
@@ -114,9 +109,10 @@ def _nothing(paths: Sequence[str], sources: Sources) -> str:
 def _changed(args: argparse.Namespace, sources: Sources) -> tuple[EndogenousIndex, _Change]:
     from s3_retriever.config import ScanConfig
     from s3_retriever.engine import EndogenousIndex
+    from s3_retriever.storage import is_index
 
     progress = common.shows_progress(args)
-    if _exists(args.output):
+    if is_index(args.output):
         index = EndogenousIndex.load(args.output, model=args.model)
         _check_same(args, index)
         return index, _update(index, args, sources, progress)

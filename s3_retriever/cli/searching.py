@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3_retriever.cli import common
 
@@ -21,20 +21,36 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", metavar="QUESTION")
     parser.add_argument("-k", type=int, metavar="N", help="most spans")
     parser.add_argument("--token-budget", type=int, metavar="N", help="most tokens of evidence")
-    common.add_model(parser)
-    common.add_json(parser)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
-    add_search(parser)
-    parser.add_argument("--scoring", choices=("attention", "coactivation"))
+    parser.add_argument("--scoring", metavar="NAME", help="attention (default) or coactivation")
     parser.add_argument("--no-bm25", action="store_true", help="attention alone")
     parser.add_argument(
         "--no-second-hop",
         action="store_true",
         help="do not ask the other documents for what the best spans name",
     )
+    parser.add_argument(
+        "--bias-tokens",
+        type=int,
+        metavar="N",
+        help="add so many tokens of lead and of tail of each document that a span comes from",
+    )
+    common.add_model(parser)
+    common.add_json(parser)
+
+
+def search_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a search that were given, beside `k` and `token_budget`."""
+    return {
+        "scoring": args.scoring,
+        "bm25": False if args.no_bm25 else None,
+        "second_hop": False if args.no_second_hop else None,
+        "bias_tokens": args.bias_tokens,
+    }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    add_search(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,12 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     index = EndogenousIndex.load(args.index, model=args.model)
     found = index.search(
-        args.question,
-        k=args.k,
-        token_budget=args.token_budget,
-        scoring=args.scoring,
-        bm25=False if args.no_bm25 else None,
-        second_hop=False if args.no_second_hop else None,
+        args.question, k=args.k, token_budget=args.token_budget, **search_settings(args)
     )
     if args.json:
         spans = [common.span_json(span) for span in found]

@@ -3,7 +3,7 @@
 from s3_retriever.codec.bank import Bank, fold
 from s3_retriever.codec.bank_files import load_sae
 from s3_retriever.codec.calibration import Calibration
-from s3_retriever.codec.codes import Codes, TokenCodes
+from s3_retriever.codec.codes import Codes, JoinedCodes, TokenCodes
 from s3_retriever.codec.query_weights import QueryWeights
 from s3_retriever.codec.residual import Residual, fit_residual
 from s3_retriever.codec.sae import Sae, fit_scale
@@ -13,6 +13,7 @@ __all__ = [
     "Bank",
     "Calibration",
     "Codes",
+    "JoinedCodes",
     "QueryWeights",
     "Residual",
     "Sae",

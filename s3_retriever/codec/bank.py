@@ -168,6 +168,15 @@ class Bank:
         sae: Sae = self._folded[place]
         return sae
 
+    @cached_property
+    def head_shares(self) -> Tensor:
+        """``f32[N, H]``: at each tap the weights of the heads that read it, as shares of 1."""
+        calibration = self.calibration
+        share = torch.zeros(len(calibration.taps), len(calibration.heads))
+        for head, tap in enumerate(calibration.reads):
+            share[tap, head] = calibration.head_weights[head]
+        return share / share.sum(1, keepdim=True).clamp_min(1e-12)
+
     def encode_queries(self, queries: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Encode queries by the SAEs of the keys, for scoring by co-activation.
 
@@ -182,11 +191,7 @@ class Bank:
         """
         calibration = self.calibration
         y = calibration.queries(queries) / calibration.scaling
-        share = torch.zeros(len(calibration.taps), len(calibration.heads))
-        for h, tap in enumerate(calibration.reads):
-            share[tap, h] = calibration.head_weights[h]
-        share /= share.sum(1, keepdim=True).clamp_min(1e-12)
-        mean = torch.einsum("nhd,th->ntd", y, share.to(y.device))
+        mean = torch.einsum("nhd,th->ntd", y, self.head_shares.to(y.device))
         pairs = zip(self.saes, self.sites, strict=True)
         return [sae.to(y.device).encode(mean[:, list(site)].flatten(1)) for sae, site in pairs]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,11 +35,6 @@ class Codes:
     residual: Tensor
     finite: Tensor
 
-    def rows(self, which: slice) -> Codes:
-        """Return the codes of some of the tokens."""
-        parts = (self.latents[which], self.values[which], self.residual[which])
-        return Codes(*parts, self.finite)
-
 
 @dataclass(frozen=True, slots=True)
 class TokenCodes:
@@ -68,21 +63,41 @@ class TokenCodes:
         return sum(getattr(self, name).nbytes for name in ARRAYS)
 
 
-def join(parts: Sequence[TokenCodes]) -> Codes:
-    """The codes of several documents as one, each kind in one array."""
-    latents, values, residual = (
-        torch.from_numpy(np.concatenate([getattr(codes, name) for codes in parts]))
-        for name in ("latents", "values", "residual")
-    )
-    return Codes(latents, values, residual, torch.tensor(True))
+class JoinedCodes:
+    """The codes of several documents end to end; only what is read is copied.
 
+    Args:
+        parts: Of each document, in order.
 
-def split(whole: Codes, parts: Sequence[TokenCodes]) -> tuple[TokenCodes, ...]:
-    """The codes of the documents that were joined, as views of the whole."""
-    arrays = (whole.latents, whole.values, whole.residual)
-    cuts = np.cumsum([len(codes) for codes in parts])[:-1]
-    views = zip(*(np.split(array.numpy(), cuts) for array in arrays), strict=True)
-    return tuple(
-        replace(codes, latents=latents, values=values, residual=residual)
-        for codes, (latents, values, residual) in zip(parts, views, strict=True)
-    )
+    Attributes:
+        parts: As given.
+        bounds: ``int64[D + 1]``; document number ``i`` owns the rows ``bounds[i]`` to
+            ``bounds[i + 1]``.
+    """
+
+    def __init__(self, parts: Sequence[TokenCodes]) -> None:
+        self.parts = tuple(parts)
+        self.bounds = np.cumsum([0, *map(len, self.parts)])
+
+    def __len__(self) -> int:
+        return int(self.bounds[-1])
+
+    def rows(self, which: slice) -> Codes:
+        """Return the codes of the tokens `which`, in memory of their own.
+
+        A document may be mapped from a file: no more of it is read than these rows.
+        """
+        start, stop, _ = which.indices(len(self))
+        first = max(int(np.searchsorted(self.bounds, start, side="right")) - 1, 0)
+        last = max(int(np.searchsorted(self.bounds, stop)), first + 1)
+        taken = [
+            (part, slice(max(start - begin, 0), stop - begin))
+            for part, begin in zip(
+                self.parts[first:last], self.bounds[first:last].tolist(), strict=True
+            )
+        ]
+        latents, values, residual = (
+            torch.from_numpy(np.concatenate([getattr(part, name)[own] for part, own in taken]))
+            for name in ("latents", "values", "residual")
+        )
+        return Codes(latents, values, residual, torch.tensor(True))

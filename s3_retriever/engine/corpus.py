@@ -2,50 +2,51 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from s3_retriever.codec import JoinedCodes
 from s3_retriever.errors import InputError, some_of
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.filters import Filter, matches
+from s3_retriever.searching.passages import cut_passages
+from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.searcher import Searcher
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from s3_retriever.codec import Bank
-    from s3_retriever.codec.codes import TokenCodes
-    from s3_retriever.documents import Document
-    from s3_retriever.searching.postings import Postings
+    from s3_retriever.codec import Bank, TokenCodes
+    from s3_retriever.documents import Document, Span
+
+_SEARCHERS_KEPT = 5
 
 
 class Corpus:
     """An immutable set of documents with their codes.
 
     A change makes a new corpus, so a search that is under way keeps the one it began with. Codes
-    are laid end to end for the first search, and held once: `codes` are views from then on.
+    are never copied as a whole: those that are mapped from files stay there.
 
     Attributes:
         documents: By id, in the order in which they were added.
         codes: By id, likewise.
-        postings: Their inverted index, one entry for each SAE, where it was built during the scan.
     """
 
-    def __init__(
-        self,
-        entries: Iterable[tuple[Document, TokenCodes]],
-        bank: Bank,
-        postings: Sequence[Postings] | None = None,
-    ) -> None:
+    def __init__(self, entries: Iterable[tuple[Document, TokenCodes]], bank: Bank) -> None:
         pairs = tuple(entries)
-        self.documents = MappingProxyType({document.id: document for document, _ in pairs})
-        self.codes = _by_id(self.documents.values(), [codes for _, codes in pairs])
-        self.postings = postings
+        self.documents: Mapping[str, Document] = MappingProxyType(
+            {document.id: document for document, _ in pairs}
+        )
+        self.codes: Mapping[str, TokenCodes] = MappingProxyType(
+            {document.id: codes for document, codes in pairs}
+        )
         self._bank = bank
-        self._searcher: Searcher | None = None
+        self._searchers: OrderedDict[bytes, Searcher] = OrderedDict()
         self._renew_lock()
         renew_after_fork(self, Corpus._renew_lock)
 
@@ -56,13 +57,9 @@ class Corpus:
         """Each document with its codes."""
         return zip(self.documents.values(), self.codes.values(), strict=True)
 
-    def plus(
-        self,
-        entries: Iterable[tuple[Document, TokenCodes]],
-        postings: Sequence[Postings] | None = None,
-    ) -> Corpus:
-        """This corpus and more documents, with the inverted index of all, if there is one."""
-        return Corpus((*self.entries(), *entries), self._bank, postings)
+    def plus(self, entries: Iterable[tuple[Document, TokenCodes]]) -> Corpus:
+        """This corpus and more documents."""
+        return Corpus((*self.entries(), *entries), self._bank)
 
     def minus(self, ids: Collection[str]) -> Corpus:
         """This corpus without some documents.
@@ -76,23 +73,53 @@ class Corpus:
         kept = (entry for entry in self.entries() if entry[0].id not in ids)
         return Corpus(kept, self._bank)
 
-    def searcher(self) -> Searcher:
-        """The view that ranks spans, made when first asked for."""
-        with self._making:
-            if self._searcher is None:
-                documents, codes = tuple(self.documents.values()), tuple(self.codes.values())
-                self._searcher = Searcher(documents, codes, self._bank, self.postings)
-                self.codes = _by_id(documents, self._searcher.codes)
-            return self._searcher
+    def searcher(self, filter: Filter | None = None) -> Searcher | None:
+        """The searcher of the documents that pass a filter, or None where none does.
 
-    def keep(self, filter: Filter | None) -> np.ndarray | None:
-        """bool[documents]: which documents pass a filter; None where there is no filter."""
-        if filter is None:
+        Made when first asked for, and kept: that of all documents, and those of the last few
+        filters. What it finds is what a corpus of these documents alone would give.
+
+        Raises:
+            InputError: the filter is none.
+        """
+        keep = self._keep(filter)
+        if not keep.any():
             return None
+        key = np.packbits(keep).tobytes()
+        with self._making:
+            if key not in self._searchers:
+                self._searchers[key] = self._searcher(np.flatnonzero(keep).tolist())
+                if len(self._searchers) > _SEARCHERS_KEPT:
+                    self._searchers.popitem(last=False)
+            self._searchers.move_to_end(key)
+            return self._searchers[key]
+
+    def sources_of(self, spans: Iterable[Span]) -> Mapping[str, Document]:
+        """The documents that spans come from, by id."""
+        return {span.document_id: self.documents[span.document_id] for span in spans}
+
+    def _keep(self, filter: Filter | None) -> np.ndarray:
+        """``bool[documents]``: which documents pass."""
+        if filter is None:
+            return np.ones(len(self.documents), dtype=bool)
         passed = (matches(filter, document.metadata) for document in self.documents.values())
         return np.fromiter(passed, dtype=bool, count=len(self.documents))
 
+    def _searcher(self, numbers: Sequence[int]) -> Searcher:
+        entries = tuple(self.entries())
+        documents, codes = zip(*(entries[number] for number in numbers), strict=True)
+        return Searcher(indexed_text(documents, codes, self._bank))
 
-def _by_id(documents: Iterable[Document], codes: Iterable[TokenCodes]) -> Mapping[str, TokenCodes]:
-    both = zip(documents, codes, strict=True)
-    return MappingProxyType({document.id: own for document, own in both})
+
+def indexed_text(
+    documents: Sequence[Document], codes: Sequence[TokenCodes], bank: Bank
+) -> IndexedText:
+    """Lay documents with their codes out for a search.
+
+    Args:
+        documents: In order; at least one.
+        codes: Of each document.
+        bank: The codec of the codes.
+    """
+    passages = cut_passages(documents, [own.ends for own in codes])
+    return IndexedText(tuple(documents), passages, JoinedCodes(codes), bank)

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, closing, nullcontext
-from functools import partial
 from threading import Lock
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from s3_retriever.answering.generator import TextGenerator
 from s3_retriever.answering.prompt import STOP, Prompt, build_prompt
-from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
+from s3_retriever.answering.stream import AnswerStream
+from s3_retriever.config import (
+    AnswerConfig,
+    AnswerSettings,
+    ScanConfig,
+    SearchConfig,
+    SearchSettings,
+)
 from s3_retriever.documents import Answer
 from s3_retriever.engine.corpus import Corpus
+from s3_retriever.engine.flow import find
 from s3_retriever.engine.intake import take_in
 from s3_retriever.engine.persist import State, load_state, save_state
 from s3_retriever.engine.resolve import check_model, resolve_backbone, resolve_bank
 from s3_retriever.engine.results import IndexStats, SearchResult
+from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError
 from s3_retriever.fork import renew_after_fork
-from s3_retriever.reading.clock import ScanClock, ScanReport
-from s3_retriever.reading.leads import read_leads
-from s3_retriever.reading.questions import read_questions
-from s3_retriever.reading.scan import scan as scan_documents
-from s3_retriever.searching.postings import PostingsBuilder
+from s3_retriever.reading.clock import ScanClock
+from s3_retriever.reading.question_reader import QuestionReader
+from s3_retriever.reading.scan import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.documents import Document, Draft, Skipped
     from s3_retriever.engine.intake import OnError
-    from s3_retriever.reading.leads import Lead
     from s3_retriever.searching.filters import Filter
 
 
@@ -45,9 +48,9 @@ class EndogenousIndex:
     Attributes:
         backbone: The model that reads, searches and answers.
         bank: The sparse autoencoders its keys go through.
-        config: Defaults of `search`.
+        config: Settings of `search` that a call does not give.
         scan_config: How documents are read.
-        answer_config: Defaults of `answer`.
+        answer_config: Settings of `answer` that a call does not give.
     """
 
     def __init__(self, backbone: Backbone, state: State) -> None:
@@ -105,15 +108,14 @@ class EndogenousIndex:
             ModelMismatchError: a bank for another model.
             BankError: a damaged bank.
         """
-        settings = ScanConfig.of(scan), SearchConfig.of(search), AnswerConfig.of(answer)
+        settings = ScanConfig.of(scan), search_config(search, {}), AnswerConfig.of(answer)
         checked, skipped = take_in(documents, on_error=on_error)
         if not checked:
             why = f"; left out was {skipped[0]}" if skipped else ""
             raise InputError(f"there is no document to index; give at least one{why}")
         backbone = resolve_backbone(model, tokenizer, progress)
         bank = resolve_bank(bank, backbone, checked, progress)
-        state = State((), bank, *settings, ScanReport())
-        index = cls(backbone, state)
+        index = cls(backbone, State((), bank, *settings))
         index.add(checked, progress=progress)
         index._skipped = skipped
         return index
@@ -142,27 +144,12 @@ class EndogenousIndex:
         with self._changing:
             checked, self._skipped = take_in(documents, self._corpus.documents, on_error)
             clock = ScanClock(self.backbone.device)
-            with self._inverting(clock) as postings:
-                entries = scan_documents(
-                    self.backbone,
-                    self.bank,
-                    checked,
-                    self.scan_config,
-                    progress,
-                    clock=clock,
-                    postings=postings,
-                )
-                scanned = tuple(entries)
-                inverted = None if postings is None else postings.done()
-            corpus = self._corpus.plus(scanned, inverted)
+            scanned = scan(
+                self.backbone, self.bank, checked, self.scan_config, progress, clock=clock
+            )
+            corpus = self._corpus.plus(scanned)
             self._corpus, self._report = corpus, self._report + clock.report()
         return tuple(document.id for document in checked)
-
-    def _inverting(self, clock: ScanClock) -> AbstractContextManager[PostingsBuilder | None]:
-        """Postings of all that is scanned, where they are what a search will read."""
-        if self.config.scoring == "coactivation" and not self._corpus.documents:
-            return closing(PostingsBuilder(self.bank, clock))
-        return nullcontext()
 
     def delete(self, ids: Iterable[str] | str) -> None:
         """Forget documents; all that are named, or, where one is unknown, none.
@@ -194,90 +181,54 @@ class EndogenousIndex:
         self,
         question: str,
         *,
-        k: int | None = None,
-        token_budget: int | None = None,
         filter: Filter | None = None,
-        scoring: str | None = None,
-        bm25: bool | None = None,
-        second_hop: bool | None = None,
-        order: str | None = None,
+        config: SearchConfig | None = None,
+        **settings: Unpack[SearchSettings],
     ) -> SearchResult:
         """Find the spans that the model attends to when it reads a question.
 
         Args:
             question: Any text that fits the model's window.
-            k: Most spans; fewer come back where fewer exist.
-            token_budget: Most tokens in all spans together; the last span is cut to fit, so a
-                budget below the first span's length gives a part of it.
             filter: Which documents to search: conditions on their metadata (every entry must
-                hold; see `s3_retriever.searching.filters.matches`) or a function of it.
-                Applied before ranking.
-            scoring: ``"attention"`` or ``"coactivation"``.
-            bm25: Whether to fuse with BM25.
-            second_hop: Whether to ask the other documents for what the best spans name.
-            order: ``"score"`` or ``"document"``.
-
-        What is None is taken from `config`.
+                hold; see `s3_retriever.searching.filters.matches`) or a function of it. Applied
+                before ranking.
+            config: Settings in place of the index's own `config`.
+            **settings: Fields of `SearchConfig` for this search, such as ``k=3`` or
+                ``token_budget=400``. Those left at None are as `config` has them;
+                `s3_retriever.UNSET` puts one back to its default: ``token_budget=UNSET`` is no
+                budget, whatever the index has.
 
         Raises:
-            InputError: a question that is empty or too long, or a setting that will not do.
+            InputError: a question that is empty or too long, or an unknown or impossible setting.
         """
-        (result,) = self.search_many(
-            [question],
-            k=k,
-            token_budget=token_budget,
-            filter=filter,
-            scoring=scoring,
-            bm25=bm25,
-            second_hop=second_hop,
-            order=order,
-        )
+        (result,) = self.search_many([question], filter=filter, config=config, **settings)
         return result
 
     def search_many(
         self,
         questions: Sequence[str],
         *,
-        k: int | None = None,
-        token_budget: int | None = None,
         filter: Filter | None = None,
-        scoring: str | None = None,
-        bm25: bool | None = None,
-        second_hop: bool | None = None,
-        order: str | None = None,
+        config: SearchConfig | None = None,
+        **settings: Unpack[SearchSettings],
     ) -> list[SearchResult]:
         """Search for several questions, read through the model in batches.
 
         Arguments and errors are those of `search`, and so are the results, one for each question.
         """
-        config = self.config.replace(
-            k=k,
-            token_budget=token_budget,
-            scoring=scoring,
-            bm25=bm25,
-            second_hop=second_hop,
-            order=order,
-        )
-        questions = self._checked(questions)
+        chosen = search_config(config or self.config, settings)
+        checked = self._checked(questions)
         corpus = self._corpus
-        keep = corpus.keep(filter)
-        if not questions or not corpus.documents or (keep is not None and not keep.any()):
-            return [SearchResult(question, (), {}, {}) for question in questions]
-        begun = perf_counter()
-        readings = read_questions(self.backbone, self.bank, questions, self.scan_config)
-        share = (perf_counter() - begun) / len(questions)
-        results = []
-        for question, reading in zip(questions, readings, strict=True):
-            begun = perf_counter()
-            follow = partial(self._leads, question)
-            spans = corpus.searcher().search(question, reading.queries, keep, config, follow)
-            seconds = {"read": share, "search": perf_counter() - begun}
-            sources = {span.document_id: corpus.documents[span.document_id] for span in spans}
-            results.append(SearchResult(question, spans, seconds, sources))
-        return results
-
-    def _leads(self, question: str, texts: Sequence[str]) -> list[Lead]:
-        return read_leads(self.backbone, self.bank, question, texts, self.scan_config)
+        searcher = corpus.searcher(filter)
+        if searcher is None or not checked:
+            return [SearchResult(question, (), {}, {}) for question in checked]
+        reader = QuestionReader(self.backbone, self.bank, self.scan_config)
+        return [
+            SearchResult(question, spans, seconds, corpus.sources_of(spans))
+            for question, (spans, seconds) in zip(
+                checked, find(reader, searcher, checked, chosen), strict=True
+            )
+        ]
 
     def _checked(self, questions: Sequence[str]) -> list[str]:
         if isinstance(questions, str):
@@ -300,21 +251,19 @@ class EndogenousIndex:
         self,
         question: str,
         *,
-        k: int | None = None,
-        token_budget: int | None = None,
-        max_new_tokens: int | None = None,
         filter: Filter | None = None,
+        search: SearchConfig | Mapping[str, Any] | None = None,
+        **settings: Unpack[AnswerSettings],
     ) -> Answer:
         """Let the same model answer from the spans it finds.
 
         Args:
             question: Any text that fits the model's window.
-            k: Most spans in the prompt.
-            token_budget: Most tokens of evidence in the prompt.
-            max_new_tokens: Most tokens of the answer.
             filter: Which documents to search, as for `search`.
-
-        What is None is taken from `answer_config`.
+            search: Settings of the search, or some of them, in place of the index's own `config`;
+                `k`, `token_budget` and `order` are those of the answer.
+            **settings: Fields of `AnswerConfig` for this answer, such as ``max_new_tokens=64``;
+                those left at None are as `answer_config` has them.
 
         Returns:
             The answer with the spans it was given, numbered as in the prompt. Where no span was
@@ -323,14 +272,12 @@ class EndogenousIndex:
         Raises:
             InputError: as for `search`; also an answer too long for the model's window.
         """
-        config = self.answer_config.replace(
-            k=k, token_budget=token_budget, max_new_tokens=max_new_tokens
-        )
-        prompt = self._prompt(question, config, filter)
+        config = self.answer_config.replace(**settings)
+        _, prompt = self._prompt(question, filter, search, config)
         if prompt is None:
             return Answer("", question, (), 0)
         text = self._generator.generate(
-            prompt.text, max_new_tokens=config.max_new_tokens, stop=STOP
+            prompt.text, max_new_tokens=config.max_new_tokens, stop=(*STOP, *config.stop)
         )
         return Answer(text.strip(), question, prompt.spans, prompt.tokens)
 
@@ -338,38 +285,48 @@ class EndogenousIndex:
         self,
         question: str,
         *,
-        k: int | None = None,
-        token_budget: int | None = None,
-        max_new_tokens: int | None = None,
         filter: Filter | None = None,
-    ) -> Iterator[str]:
+        search: SearchConfig | Mapping[str, Any] | None = None,
+        **settings: Unpack[AnswerSettings],
+    ) -> AnswerStream:
         """Answer piece by piece; arguments and errors are those of `answer`.
 
         The search is done at once; the pieces come as the model makes them.
         """
-        config = self.answer_config.replace(
-            k=k, token_budget=token_budget, max_new_tokens=max_new_tokens
-        )
-        prompt = self._prompt(question, config, filter)
+        config = self.answer_config.replace(**settings)
+        found, prompt = self._prompt(question, filter, search, config)
+        seconds = dict(found.seconds)
         if prompt is None:
-            return iter(())
-        return self._generator.stream(prompt.text, max_new_tokens=config.max_new_tokens, stop=STOP)
+            return AnswerStream(question, (), 0, seconds, iter(()))
+        pieces = self._generator.stream(
+            prompt.text, max_new_tokens=config.max_new_tokens, stop=(*STOP, *config.stop)
+        )
+        return AnswerStream(question, prompt.spans, prompt.tokens, seconds, pieces)
 
     @property
     def _generator(self) -> TextGenerator:
         return TextGenerator(self.backbone)
 
-    def _prompt(self, question: str, config: AnswerConfig, filter: Filter | None) -> Prompt | None:
+    def _prompt(
+        self,
+        question: str,
+        filter: Filter | None,
+        search: SearchConfig | Mapping[str, Any] | None,
+        config: AnswerConfig,
+    ) -> tuple[SearchResult, Prompt | None]:
+        """Search in reading order, and put what was found into a prompt; None for nothing."""
+        chosen = search if isinstance(search, SearchConfig) else self.config.replace(**search or {})
         found = self.search(
             question,
+            filter=filter,
+            config=chosen,
             k=config.k,
             token_budget=config.token_budget,
-            filter=filter,
             order="document",
         )
         if not found.spans:
-            return None
-        return build_prompt(self._generator, question, found.spans, config)
+            return found, None
+        return found, build_prompt(self._generator, question, found.spans, config)
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the index to a folder; a folder that holds it is brought up to date.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.codec import Bank
@@ -55,10 +55,10 @@ class State:
 
     entries: Iterable[tuple[Document, TokenCodes]]
     bank: Bank
-    scan: ScanConfig
-    search: SearchConfig
-    answer: AnswerConfig
-    report: ScanReport
+    scan: ScanConfig = field(default_factory=ScanConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
+    report: ScanReport = field(default_factory=ScanReport)
     saved: Saved | None = None
 
 

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s3_retriever.codec import QueryWeights
-from s3_retriever.codec.codes import join
+from s3_retriever.codec import JoinedCodes, QueryWeights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s3_retriever.codec import Bank, Codes
+    from s3_retriever.codec import Bank
     from s3_retriever.codec.codes import TokenCodes
     from s3_retriever.documents import Document
     from s3_retriever.evaluate.rankers.hits import Hit
@@ -38,7 +37,7 @@ class Heat:
     mass: np.ndarray
 
 
-def token_mass(queries: Tensor, bank: Bank, codes: Codes) -> Tensor:
+def token_mass(queries: Tensor, bank: Bank, codes: JoinedCodes) -> Tensor:
     """Attention that each text token receives from a question, through the codes.
 
     ``Σ_h w_h Σ_i softmax_t s_h(i, t)`` with the weights of the heads summing to 1, so that all
@@ -54,7 +53,7 @@ def token_mass(queries: Tensor, bank: Bank, codes: Codes) -> Tensor:
     """
     calibration, count = bank.calibration, len(queries)
     asking = QueryWeights(bank, queries)
-    slices = [slice(at, at + _BLOCK) for at in range(0, len(codes.values), _BLOCK)]
+    slices = [slice(at, at + _BLOCK) for at in range(0, len(codes), _BLOCK)]
     mass = torch.softmax(torch.cat([asking.logits(codes.rows(part)) for part in slices]), 0)
     weights = calibration.head_weights / calibration.head_weights.sum()
     return mass.view(len(mass), -1, count).sum(2) @ weights
@@ -74,9 +73,8 @@ class HeatMap:
     ) -> None:
         self._bank = bank
         self._places = {document.id: part for document, part in zip(documents, codes, strict=True)}
-        self._codes = join(codes)
-        firsts = np.cumsum([0, *(len(part) for part in codes)])
-        self._first = dict(zip(self._places, firsts.tolist(), strict=False))
+        self._codes = JoinedCodes(codes)
+        self._first = dict(zip(self._places, self._codes.bounds.tolist(), strict=False))
 
     def of(self, queries: Tensor, hits: Sequence[Hit]) -> tuple[Heat, ...]:
         """The heat of each hit, for one question's queries ``f32[n, H, d]``."""

@@ -18,7 +18,6 @@ from s3_retriever.evaluate.rankers.bench import Bench
 from s3_retriever.evaluate.rankers.contenders import chosen
 from s3_retriever.evaluate.rankers.hits import within
 from s3_retriever.evaluate.results import BUDGETS, Cost, Evaluation, Run
-from s3_retriever.reading.questions import read_questions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -166,9 +165,8 @@ def _warmed(run: Run, bench: Bench, labelled: LabelledSet, most: int) -> Run:
     if not asked:
         return run
     heat_map = HeatMap(bench.documents, bench.codes(), bench.bank)
-    readings = read_questions(bench.backbone, bench.bank, asked, bench.scan)
     heat: dict[int, tuple[Heat, ...]] = {
-        number: heat_map.of(reading.queries, run.hits[number])
-        for number, reading in enumerate(readings)
+        number: heat_map.of(queries, run.hits[number])
+        for number, queries in enumerate(bench.reader.questions(asked))
     }
     return replace(run, heat=heat)

@@ -7,7 +7,6 @@ import sys
 import warnings
 from importlib import resources
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import TYPE_CHECKING
 
 import torch
@@ -192,9 +191,13 @@ def train_bank(
 
 
 def _varied(documents: Sequence[Document], tokens: int) -> list[Document]:
-    """The given documents and the package's own texts, in shuffled pieces, up to a size."""
+    """The given documents and texts that are at hand, in shuffled pieces, up to a size.
+
+    At hand are the package's own texts and the reference of the Python language, where this Python
+    brings it; so what a bank is trained on depends on the version of Python.
+    """
     own = [document.text for labelled in builtin_sets() for document in labelled.documents]
-    texts = [*(document.text for document in documents), *own, *topics.values()]
+    texts = [*(document.text for document in documents), *own, *_python_reference()]
     room = tokens * _CHARACTERS_PER_TOKEN
     pieces = [text[i : i + _PIECE] for text in texts for i in range(0, len(text), _PIECE)]
     random.Random(0).shuffle(pieces)
@@ -207,3 +210,11 @@ def _varied(documents: Sequence[Document], tokens: int) -> list[Document]:
         if size >= room:
             break
     return chosen
+
+
+def _python_reference() -> list[str]:
+    try:
+        from pydoc_data.topics import topics  # 700 kB, which nothing else needs
+    except ImportError:
+        return []
+    return [*topics.values()]

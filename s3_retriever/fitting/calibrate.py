@@ -19,12 +19,12 @@ from tqdm.auto import tqdm
 
 from s3_retriever.backbone import Head, Tap
 from s3_retriever.codec import Calibration
-from s3_retriever.codec.codes import TokenCodes
 from s3_retriever.config import Config, ScanConfig
 from s3_retriever.errors import InputError
 from s3_retriever.reading.keys import key_blocks
 from s3_retriever.reading.questions import head_queries
-from s3_retriever.searching.attention import REACH, softmax_peaks, standardise
+from s3_retriever.searching.attention import softmax_peaks
+from s3_retriever.searching.fusion import standardise
 from s3_retriever.searching.passages import cut_passages
 
 if TYPE_CHECKING:
@@ -38,8 +38,9 @@ _STEPS = 250
 _LEARNING_RATE = 0.05
 _RIDGE = 1e-2
 
-_POWER = 2.5
-"""The smoothing power with which the shipped bank was calibrated; another chooses other heads."""
+_REACH, _POWER = 200.0, 2.5
+"""The smoothing with which the shipped bank was calibrated, see
+`s3_retriever.searching.passages.Passages.smooth`; another chooses other heads."""
 
 
 class CalibrateConfig(Config):
@@ -134,7 +135,7 @@ def _read(
     progress: bool,
 ) -> _Reading:
     rows: dict[str, Tensor] = {}
-    codes: dict[str, TokenCodes] = {}
+    ends: dict[str, np.ndarray] = {}
     stream = key_blocks(
         backbone,
         taps,
@@ -149,13 +150,12 @@ def _read(
             id, tokens = piece.source.document.id, piece.source.tokens
             if id not in rows:
                 rows[id] = torch.empty(len(tokens.ids), *keys.shape[1:], dtype=torch.half)
-                empty = np.zeros((len(tokens.ids), 0))
-                codes[id] = TokenCodes(empty, empty, empty, tokens.starts, tokens.ends)
+                ends[id] = tokens.ends
             last = first + piece.stop - piece.start
             rows[id][piece.start : piece.stop] = keys[first:last]
             first = last
     ids = [document.id for document in labelled.documents]
-    passages = cut_passages(labelled.documents, [codes[id] for id in ids])
+    passages = cut_passages(labelled.documents, [ends[id] for id in ids])
     questions = [question for question in labelled.questions if question.evidence]
     queries = head_queries(backbone, heads, [q.question for q in questions], config.scan)
     gold = torch.zeros(len(questions), len(passages))
@@ -191,7 +191,7 @@ def _head_scores(
 ) -> Tensor:
     """Late interaction of one head for many questions at once, ``f32[count, A]``."""
     peaks = softmax_peaks(lambda tokens: keys[tokens] @ queries, queries.shape[1], passages)
-    smooth = passages.smooth(peaks, REACH, _POWER)
+    smooth = passages.smooth(peaks, _REACH, _POWER)
     total = torch.zeros(count, len(passages)).index_add_(0, owner, smooth.T.contiguous())
     return standardise(total.T).T
 
@@ -238,7 +238,7 @@ def _assemble(
     key_mean: dict[Tap, Tensor],
     metadata: dict[str, object],
 ) -> Calibration:
-    """Whiten each tap by the queries of its heads, and give it the loudness of their weights.
+    """Whiten each KV head by its queries' covariance, scaled by the root of its heads' weight.
 
     With ``whiten = s · Σ_q^½`` and ``unwhiten = Σ_q^-½ / s``, the squared error of x in a joint
     site counts each tap by ``s²``, the share of its heads in the score.

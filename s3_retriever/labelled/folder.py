@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError, SkippedWarning
-from s3_retriever.evaluate.rankers.external import locate
+from s3_retriever.labelled.locate import locate
 from s3_retriever.labelled.sets import Evidence, LabelledQuestion, LabelledSet
 from s3_retriever.text.files import SUFFIXES, read_folder
 
@@ -94,8 +94,8 @@ def _evidence(item: Any, texts: Mapping[str, str]) -> Evidence:
         if not 0 <= start < end <= len(texts.get(id, "")):
             raise InputError(f"the evidence {item} lies in no document")
         return Evidence(id, start, end)
-    hit = locate(quotation, {} if id is None else {"doc_id": id}, texts)
-    if not hit.document_id or (id is not None and hit.document_id != id):
+    found = locate(quotation, texts, None if id is None else [i for i in texts if i == str(id)])
+    if found is None:
         where = "any file" if id is None else repr(id)
         raise InputError(f"the words {quotation!r} do not stand in {where}; quote them exactly")
-    return Evidence(hit.document_id, hit.start, hit.end)
+    return found

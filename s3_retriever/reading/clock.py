@@ -13,7 +13,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-STAGES = ("tokenise", "forward", "encode", "transfer", "postings")
+STAGES = ("tokenise", "forward", "encode", "transfer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class ScanReport:
         batches: Forward passes.
         seconds: Wall-clock time.
         stages: Seconds in each of ``forward``, ``encode`` and ``transfer``, measured on the device
-            where it is CUDA, and in ``tokenise`` and ``postings``, which run beside them in threads
-            of their own. What a scan does not do is not there.
+            where it is CUDA, and in ``tokenise``, which runs beside them in a thread of its own.
+            What a scan does not do is not there.
     """
 
     tokens: int = 0

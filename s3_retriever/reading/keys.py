@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
-import torch
-from tqdm.auto import tqdm
-
-from s3_retriever.reading.chunks import cut, layout_of, sources, take_batch
 from s3_retriever.reading.clock import ScanClock
+from s3_retriever.reading.forward import KeyReader
+from s3_retriever.reading.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,25 +34,21 @@ def key_blocks(
         backbone: The model.
         taps: N places.
         documents: Texts, of any number and length.
-        config: Sizes of chunks and batches.
+        config: Sizes of chunks and batches, and the accelerator's memory.
         progress: Show a bar over characters on standard error.
         label: Of the bar.
 
     Yields:
         The pieces of the rows, and their tokens' keys end to end, ``[R, N, d]`` on the device of
         the model. Blocks do not come in the order of the text.
+
+    Raises:
+        InputError: a setting that leaves no room for text, or one chunk that does not fit the
+            accelerator's memory.
     """
-    layout, clock = layout_of(backbone, config), ScanClock(backbone.device)
-    windows = sources(backbone.text, documents, batch_tokens=config.batch_tokens, clock=clock)
-    total = sum(len(document.text) for document in documents)
-    with tqdm(total=total, desc=label, unit="char", unit_scale=True, disable=not progress) as bar:
-        for window in windows:
-            pieces = [piece for source in window for piece in cut(source, layout)]
-            waiting = deque(sorted(pieces, key=lambda piece: piece.context - piece.stop))
-            while waiting:
-                batch = take_batch(waiting, layout, config.batch_tokens)
-                with backbone.tap(taps) as reader:
-                    ids = torch.from_numpy(batch.input_ids).to(backbone.device)
-                    keys = reader.keys(ids).flatten(0, 1)
-                yield batch.pieces, keys[torch.from_numpy(batch.keep).to(keys.device)]
-            bar.update(sum(len(source.document.text) for source in window))
+    clock = ScanClock(backbone.device)
+    reader = KeyReader(backbone, taps, lambda keys: keys, config, clock)
+    with Progress(documents, progress, clock, label) as bar:
+        for batch, keys in reader.read(documents):
+            yield batch.pieces, keys
+            bar.passed(batch.pieces)

@@ -1,4 +1,4 @@
-"""The second hop: what the best spans name is asked of the other documents.
+"""Second hop: names and numbers in the best spans become a query against all other documents.
 
 A question may need a chain of facts: "Who founded the college where Ada Finch taught?" leads to a
 span about Ada Finch, and the answer stands where the college is described. So the model reads the
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from s3_retriever.reading.questions import head_queries
-from s3_retriever.searching.lexical import words
+from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,30 +48,29 @@ class Lead:
 
 
 def read_leads(
-    backbone: Backbone, bank: Bank, question: str, texts: Sequence[str], config: ScanConfig
+    backbone: Backbone, bank: Bank, spans: Sequence[tuple[str, str]], config: ScanConfig
 ) -> list[Lead]:
-    """Read each of some spans behind the question, and return what they name.
+    """Read spans behind their questions, all in the same batches, and return what they name.
 
     Args:
         backbone: The model.
         bank: Says which heads to read.
-        question: As it was asked.
-        texts: Of the spans.
+        spans: Of each its question, as it was asked, and its text.
         config: The preamble, and the size of a batch.
 
     Returns:
         One lead for each span, without names where it names nothing new, or does not fit the
         model's window behind the question.
     """
-    wholes = [f"{question} {text.strip()[:_LONGEST]}" for text in texts]
+    wholes = [f"{question} {text.strip()[:_LONGEST]}" for question, text in spans]
     tokens = backbone.text.encode_batch(wholes)
     places = [
         new_names(question, whole) if len(read) <= backbone.spec.max_positions else []
-        for whole, read in zip(wholes, tokens, strict=True)
+        for (question, _), whole, read in zip(spans, wholes, tokens, strict=True)
     ]
     asking = [number for number, named in enumerate(places) if named]
     rows = head_queries(backbone, bank.calibration.heads, [wholes[n] for n in asking], config)
-    leads = [Lead((), torch.empty(0))] * len(texts)
+    leads = [Lead((), torch.empty(0))] * len(spans)
     for number, queries in zip(asking, rows, strict=True):
         names = tuple(wholes[number][first:last] for first, last in places[number])
         leads[number] = Lead(names, queries[_inside(tokens[number], places[number])])

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
-from s3_retriever.reading.chunks import lead_ids
+from s3_retriever.errors import InputError
+from s3_retriever.reading.chunks import prefix_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
+    from torch import Tensor
 
     from s3_retriever.backbone import Backbone, Head
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
 
 
-@dataclass(frozen=True, slots=True)
-class QuestionQueries:
-    """A question as the model asks it.
-
-    Attributes:
-        queries: ``f32[n, H, d]`` on the CPU, of the question's own n tokens, before rotary
-            embedding.
-    """
-
-    queries: Tensor
-
-
 def read_questions(
     backbone: Backbone, bank: Bank, questions: Sequence[str], config: ScanConfig
-) -> list[QuestionQueries]:
+) -> list[Tensor]:
     """Read questions behind BOS and the preamble, in batches of `ScanConfig.batch_tokens`.
 
     Args:
@@ -42,38 +31,60 @@ def read_questions(
         config: The preamble and the size of a batch.
 
     Returns:
-        One entry for each question, in order.
+        For each question, in order, ``f32[n, H, d]`` on the CPU: the queries of its own n tokens,
+        before rotary embedding.
     """
-    heads = bank.calibration.heads
-    queries = head_queries(backbone, heads, questions, config)
-    return [QuestionQueries(rows) for rows in queries]
+    return head_queries(backbone, bank.calibration.heads, questions, config)
 
 
 def head_queries(
     backbone: Backbone, heads: Sequence[Head], questions: Sequence[str], config: ScanConfig
 ) -> list[Tensor]:
-    """Return for each question ``f32[n, H, d]`` on the CPU; see `read_questions`."""
-    lead = lead_ids(backbone.text, config.preamble)
-    rows = [[int(token) for token in t.ids] for t in backbone.text.encode_batch(list(questions))]
+    """Read questions at chosen heads, longest first; where memory runs out, fewer at a time.
+
+    Args:
+        backbone: The model.
+        heads: H heads.
+        questions: As for `read_questions`.
+        config: Likewise.
+
+    Returns:
+        As `read_questions`.
+
+    Raises:
+        InputError: a single question does not fit the accelerator's memory.
+    """
+    prefix, most_tokens = prefix_ids(backbone.text, config.preamble), config.batch_tokens
+    rows = [text.ids.tolist() for text in backbone.text.encode_batch(questions)]
+    waiting = sorted(range(len(rows)), key=lambda number: -len(rows[number]))
     found: dict[int, Tensor] = {}
-    for batch in _batches(rows, len(lead), config.batch_tokens):
-        longest = max(len(rows[number]) for number in batch)
-        kept = lead[: max(backbone.spec.max_positions - longest, 0)]
-        ids = torch.zeros(len(batch), len(kept) + longest, dtype=torch.long)
-        for place, number in enumerate(batch):
-            row = [*kept, *rows[number]]
-            ids[place, : len(row)] = torch.tensor(row)
-        with backbone.tap((), heads) as reader:
-            queries = reader.queries(ids.to(backbone.device)).float().cpu()
-        for place, number in enumerate(batch):
-            found[number] = queries[place, len(kept) : len(kept) + len(rows[number])]
+    while waiting:
+        size = max(most_tokens // (len(prefix) + len(rows[waiting[0]])), 1)
+        batch = waiting[:size]
+        try:
+            queries = _read(backbone, heads, prefix, [rows[number] for number in batch])
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise InputError(
+                    f"the accelerator's memory does not hold a question of {len(rows[batch[0]])} "
+                    "tokens; shorten it, or load the model in fewer bits"
+                ) from error
+            most_tokens = len(batch) // 2 * (len(prefix) + len(rows[batch[0]]))
+            continue
+        found.update(zip(batch, queries, strict=True))
+        waiting = waiting[size:]
     return [found[number] for number in range(len(rows))]
 
 
-def _batches(rows: Sequence[Sequence[int]], lead: int, most_tokens: int) -> Iterator[list[int]]:
-    """Numbers of the rows, longest first, as many together as fit."""
-    order = sorted(range(len(rows)), key=lambda number: -len(rows[number]))
-    while order:
-        size = max(most_tokens // (lead + len(rows[order[0]])), 1)
-        yield order[:size]
-        order = order[size:]
+def _read(
+    backbone: Backbone, heads: Sequence[Head], prefix: Sequence[int], rows: Sequence[list[int]]
+) -> list[Tensor]:
+    """One forward pass: ``f32[n, H, d]`` of each row's own tokens, on the CPU."""
+    longest = max(map(len, rows))
+    kept = prefix[: max(backbone.spec.max_positions - longest, 0)]
+    ids = torch.zeros(len(rows), len(kept) + longest, dtype=torch.long)
+    for place, row in enumerate(rows):
+        ids[place, : len(kept) + len(row)] = torch.tensor([*kept, *row])
+    with backbone.tap((), heads) as reader:
+        queries = reader.queries(ids.to(backbone.device)).float().cpu()
+    return [part[len(kept) : len(kept) + len(row)] for part, row in zip(queries, rows, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,72 +9,49 @@ import torch
 from torch import Tensor
 
 from s3_retriever.codec import QueryWeights
+from s3_retriever.searching.fusion import standardise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from s3_retriever.codec import Bank, Calibration, Codes
+    from s3_retriever.codec import Calibration
+    from s3_retriever.config import Weighing
     from s3_retriever.searching.passages import Passages
-
-REACH = 200.0
-"""Characters over which neighbouring sentences share evidence; chosen on data, with the other
-constants of the scoring, by benchmarks/choose_constants.py."""
-
-POWER = 3.0
-"""Between adding neighbours up (1) and taking the best (large); chosen as `REACH` was."""
-
-NOTHING = slice(0, 0)
-"""No sentences."""
+    from s3_retriever.searching.scorer import Asked, IndexedText
 
 _LOWEST, _TINY = -1e30, 1e-30  # where all tokens are left out
 _BLOCK_TOKENS = 4096
 
 
-def standardise(scores: Tensor) -> Tensor:
-    """Bring scores over all sentences (the first dimension) to mean 0 and deviation 1."""
-    spread = scores.std(0, keepdim=True, correction=0)
-    return (scores - scores.mean(0, keepdim=True)) / spread.clamp_min(1e-9)
-
-
-def attention(
-    questions: Sequence[Tensor],
-    bank: Bank,
-    codes: Codes,
-    passages: Passages,
-    skips: Sequence[slice],
-) -> Tensor:
-    """Score sentences by late interaction through the codes, for several questions in one pass.
+class AttentionScorer:
+    """Scores sentences by late interaction through the codes.
 
     The logit of question token i at text token t is ``y_i · x̂_t``, with x̂ the key that the codes
     and their residual stand for: feature co-activation, weighted by how strongly the question
     attends to each feature (`QueryWeights`). `shares_of` and `summed` make scores of the logits.
-
-    Args:
-        questions: ``f32[n, H, d]`` of the n tokens of each of Q questions, n > 0.
-        bank: The codec.
-        codes: Of the T tokens of the text.
-        passages: The A sentences of the text.
-        skips: For each question, sentences to leave out, as if they were not there.
-
-    Returns:
-        ``f32[Q, A]``, weighted means of standardised scores.
     """
-    weights = QueryWeights(bank, torch.cat([*questions]))
-    counts = [len(queries) for queries in questions]
 
-    def logits(tokens: slice) -> Tensor:
-        return weights.logits(codes.rows(tokens))
+    def __init__(self, text: IndexedText) -> None:
+        self._text = text
 
-    shares = shares_of(logits, counts, bank.calibration, passages, skips)
-    return summed(shares, counts, bank.calibration, passages)
+    def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
+        """See `s3_retriever.searching.scorer.Scorer`; all questions in one pass over the codes."""
+        text, calibration = self._text, self._text.bank.calibration
+        weights = QueryWeights(text.bank, torch.cat([question.queries for question in asked]))
+
+        def logits(tokens: slice) -> Tensor:
+            return weights.logits(text.codes.rows(tokens))
+
+        shares = shares_of(logits, asked, calibration, text.passages)
+        scores = summed(shares, asked, calibration, text.passages, weighing)
+        return scores[:, torch.from_numpy(candidates)]
 
 
 def shares_of(
     logits: Callable[[slice], Tensor],
-    counts: Sequence[int],
+    asked: Sequence[Asked],
     calibration: Calibration,
     passages: Passages,
-    skips: Sequence[slice],
 ) -> Tensor:
     """What each sentence gets of the attention of each question token: ``f32[A, H · n]``.
 
@@ -85,29 +61,32 @@ def shares_of(
     Args:
         logits: Gives ``f32[t, H · n]`` for a slice of t text tokens, all questions' tokens of a
             head side by side.
-        counts: Tokens of each of Q questions, n together.
+        asked: Q questions of n tokens together.
         calibration: Of the H heads.
         passages: The A sentences of the text.
-        skips: For each question, sentences that get no attention.
     """
-    heads, columns = len(calibration.heads), np.cumsum([0, *counts])
+    heads, columns = len(calibration.heads), np.cumsum([0, *map(_tokens, asked)])
     left_out = [  # tokens, and the columns of their question
-        (passages.bounds[skip.start], passages.bounds[skip.stop], slice(first, last))
-        for skip, (first, last) in zip(skips, pairwise(columns), strict=True)
+        (passages.bounds[question.without.start], passages.bounds[question.without.stop], own)
+        for question, own in zip(asked, map(slice, columns[:-1], columns[1:]), strict=True)
     ]
 
     def attended(tokens: slice) -> Tensor:
         block = logits(tokens)
-        for first, last, asked in left_out:
+        for first, last, own in left_out:
             inside = slice(max(first - tokens.start, 0), max(last - tokens.start, 0))
-            block.view(len(block), heads, -1)[inside, :, asked] = -torch.inf
+            block.view(len(block), heads, -1)[inside, :, own] = -torch.inf
         return block
 
-    return softmax_peaks(attended, heads * sum(counts), passages)
+    return softmax_peaks(attended, heads * int(columns[-1]), passages)
 
 
 def summed(
-    shares: Tensor, counts: Sequence[int], calibration: Calibration, passages: Passages
+    shares: Tensor,
+    asked: Sequence[Asked],
+    calibration: Calibration,
+    passages: Passages,
+    weighing: Weighing,
 ) -> Tensor:
     """Scores of sentences from their shares of attention: ``f32[Q, A]``.
 
@@ -116,18 +95,27 @@ def summed(
 
     Args:
         shares: ``f32[A, H · n]``, see `shares_of`.
-        counts: Tokens of each of Q questions, n together.
+        asked: Q questions of n tokens together.
         calibration: Holds the weights of the H heads.
         passages: The A sentences of the text.
+        weighing: How far neighbours share.
     """
     weights = calibration.head_weights / calibration.head_weights.sum()
-    smooth = passages.smooth(shares, REACH, POWER).view(len(passages), len(weights), -1)
-    return torch.stack(
-        [standardise(part.sum(2)) @ weights for part in torch.split(smooth, [*counts], 2)]
-    )
+    smooth = passages.smooth(shares, weighing.reach, weighing.power)
+    columns = torch.split(smooth.view(len(passages), len(weights), -1), [*map(_tokens, asked)], 2)
+    return torch.stack([standardise(part.sum(2)) @ weights for part in columns])
 
 
-def softmax_peaks(logits: Callable[[slice], Tensor], rows: int, passages: Passages) -> Tensor:
+def _tokens(asked: Asked) -> int:
+    return len(asked.queries)
+
+
+def softmax_peaks(
+    logits: Callable[[slice], Tensor],
+    rows: int,
+    passages: Passages,
+    block_tokens: int = _BLOCK_TOKENS,
+) -> Tensor:
     """Greatest attention of each question token inside each sentence, ``f32[A, rows]``.
 
     One pass over the text: maxima of the logits for each sentence, and a running sum for the
@@ -136,7 +124,7 @@ def softmax_peaks(logits: Callable[[slice], Tensor], rows: int, passages: Passag
     best = torch.full((len(passages), rows), -torch.inf)
     highest = torch.full((rows,), -torch.inf)
     mass = torch.zeros(rows)
-    for first, last in blocks(passages.bounds):
+    for first, last in blocks(passages.bounds, block_tokens):
         block = logits(slice(int(passages.bounds[first]), int(passages.bounds[last])))
         rises = np.diff(passages.bounds[first : last + 1]) > 0  # a sentence may own no token
         starts = (passages.bounds[first:last] - passages.bounds[first])[rises]
@@ -148,15 +136,16 @@ def softmax_peaks(logits: Callable[[slice], Tensor], rows: int, passages: Passag
     return torch.exp(best - (highest + torch.log(mass.clamp_min(_TINY))))
 
 
-def blocks(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Ranges of whole sentences that hold some thousands of tokens each, none without tokens.
+def blocks(bounds: np.ndarray, block_tokens: int) -> Iterator[tuple[int, int]]:
+    """Ranges of whole sentences that hold about `block_tokens` each, none without tokens.
 
     Args:
         bounds: ``int64[A + 1]``, of `Passages`.
+        block_tokens: Most tokens of a block of more than one sentence.
     """
     first, count = 0, len(bounds) - 1
     while first < count:
-        last = int(np.searchsorted(bounds, bounds[first] + _BLOCK_TOKENS, side="right")) - 1
+        last = int(np.searchsorted(bounds, bounds[first] + block_tokens, side="right")) - 1
         last = min(max(last, first + 1), count)
         if bounds[last] > bounds[first]:
             yield first, last

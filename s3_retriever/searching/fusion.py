@@ -1,30 +1,76 @@
-"""Evidence from several sources as one score."""
+"""Evidence of several kinds as one score."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
-
-BM25_WEIGHT = 0.6
-"""Of standardised BM25 beside the weighted mean of standardised heads; chosen on data, as the
-other weights were, by benchmarks/choose_constants.py."""
-
-HOP_WEIGHT = 0.8
-"""Of what the second hop adds."""
-
-DOCUMENT_WEIGHT = 0.5
-"""Of the best sentence of the same document."""
-
-WEIGHTS = {"s3": 1.0, "bm25": BM25_WEIGHT, "document": DOCUMENT_WEIGHT, "hop": HOP_WEIGHT}
-"""Of each part of a score."""
+    from s3_retriever.config import Weighing
 
 
-def fuse(parts: Mapping[str, Tensor]) -> Tensor:
-    """Weigh and add standardised scores of sentences, ``f32[A]`` each."""
-    return torch.stack([WEIGHTS[name] * scores for name, scores in parts.items()]).sum(0)
+def standardise(scores: Tensor) -> Tensor:
+    """Bring scores over all sentences (the first dimension) to mean 0 and deviation 1."""
+    spread = scores.std(0, keepdim=True, correction=0)
+    return (scores - scores.mean(0, keepdim=True)) / spread.clamp_min(1e-9)
+
+
+def fuse(parts: Mapping[str, Tensor], weighing: Weighing) -> Tensor:
+    """Weigh and add the parts of a score, ``f32[C]`` each."""
+    weights = weighing.weights
+    return torch.stack([weights[name] * scores for name, scores in parts.items()]).sum(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The scores of one question's candidates.
+
+    Attributes:
+        candidates: ``int64[C]``, numbers of the sentences that were scored, ascending.
+        parts: By name, ``f32[C]`` each, standardised.
+        weighing: How the parts are weighed.
+    """
+
+    candidates: np.ndarray
+    parts: Mapping[str, Tensor]
+    weighing: Weighing
+
+    @cached_property
+    def total(self) -> Tensor:
+        """``f32[C]``: the parts, weighed and added."""
+        return fuse(self.parts, self.weighing)
+
+    def over(self, sentences: int, rest: float) -> Tensor:
+        """The total as ``f32[A]``, with `rest` for sentences that were not scored."""
+        whole = torch.full((sentences,), rest)
+        whole[torch.from_numpy(self.candidates)] = self.total
+        return whole
+
+    def place(self, sentence: int) -> int:
+        """Where a candidate stands among the candidates."""
+        return int(np.searchsorted(self.candidates, sentence))
+
+    def plus(self, name: str, scores: Tensor, candidates: np.ndarray) -> Scores:
+        """These scores and one more part.
+
+        Args:
+            name: Of the part.
+            scores: ``f32[A]``, of all sentences.
+            candidates: Sentences that become candidates, where they are not; their other parts are
+                those of a mean sentence, 0.
+        """
+        numbers = np.union1d(self.candidates, candidates)
+        places = torch.from_numpy(np.searchsorted(numbers, self.candidates))
+        parts = {
+            part: torch.zeros(len(numbers)).index_copy(0, places, values)
+            for part, values in self.parts.items()
+        }
+        parts[name] = scores[torch.from_numpy(numbers)]
+        return Scores(numbers, parts, self.weighing)

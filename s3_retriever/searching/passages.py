@@ -15,11 +15,13 @@ from s3_retriever.text.sentences import sentences
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s3_retriever.codec.codes import TokenCodes
     from s3_retriever.documents import Document
 
-REACH = 0.02
-"""Neighbours whose weight would fall below this are left out of `Passages.smooth`."""
+MIN_NEIGHBOUR_WEIGHT = 0.02
+"""`Passages.smooth` leaves out neighbours whose weight is below this."""
+
+_MOST_NEIGHBOURS = 64
+_FARTHEST = 4000  # characters
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Passages:
     def __len__(self) -> int:
         return len(self.document)
 
-    def of(self, document: int) -> slice:
+    def of_document(self, document: int) -> slice:
         """Return the sentences of the document of that number."""
         first, last = np.searchsorted(self.document, (document, document + 1))
         return slice(int(first), int(last))
@@ -52,19 +54,17 @@ class Passages:
         """For each shift r, ``f32[A - r]``: characters between the centres, or infinity."""
         centre = (self.start + self.end) / 2
         shifts: list[tuple[int, Tensor]] = []
-        for r in range(1, len(self)):
+        for r in range(1, min(len(self), _MOST_NEIGHBOURS + 1)):
             same = self.document[r:] == self.document[:-r]
             apart = np.where(same, centre[r:] - centre[:-r], np.inf)
-            if not same.any() or apart.min() > 4000:
+            if not same.any() or apart.min() > _FARTHEST:
                 break
             shifts.append((r, torch.from_numpy(apart.astype(np.float32))))
-            if r == 64:
-                break
         return shifts
 
-    def best_of_document(self, scores: Tensor) -> Tensor:
-        """Give every sentence the highest of the scores ``f32[A]`` in its document."""
-        document = torch.from_numpy(self.document)
+    def best_of_document(self, candidates: np.ndarray, scores: Tensor) -> Tensor:
+        """Give every candidate ``int64[C]`` the highest score ``f32[C]`` in its document."""
+        document = torch.from_numpy(self.document[candidates])
         best = torch.full((int(self.document[-1]) + 1,), -torch.inf)
         return best.scatter_reduce(0, document, scores, "amax")[document]
 
@@ -84,7 +84,7 @@ class Passages:
         total = raised.clone()
         for r, apart in self._shifts:
             weight = torch.exp(-apart / reach)
-            if float(weight.max()) < REACH:
+            if float(weight.max()) < MIN_NEIGHBOUR_WEIGHT:
                 break
             weight = weight.view(-1, *[1] * (scores.ndim - 1))
             total[r:] += raised[:-r] * weight
@@ -93,18 +93,22 @@ class Passages:
         return smoothed
 
 
-def cut_passages(documents: Sequence[Document], codes: Sequence[TokenCodes]) -> Passages:
+def cut_passages(documents: Sequence[Document], ends: Sequence[np.ndarray]) -> Passages:
     """Cut documents into sentences and say which tokens belong to each.
 
     A token belongs to the sentence in which its last character stands.
+
+    Args:
+        documents: In order.
+        ends: For each document, ``int32[T]``: one past the last character of each token.
     """
     number, start, end, owned = [], [], [], []
-    for place, (document, rows) in enumerate(zip(documents, codes, strict=True)):
+    for place, (document, own) in enumerate(zip(documents, ends, strict=True)):
         ranges = np.array(sentences(document.text), dtype=np.int64)
         number.append(np.full(len(ranges), place, dtype=np.int64))
         start.append(ranges[:, 0])
         end.append(ranges[:, 1])
-        last = np.maximum(rows.ends.astype(np.int64) - 1, 0)
+        last = np.maximum(own.astype(np.int64) - 1, 0)
         home = np.searchsorted(ranges[:, 1], np.maximum.accumulate(last), side="right")
         owned.append(np.bincount(home, minlength=len(ranges))[: len(ranges)])
     counts = np.concatenate(owned)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from concurrent.futures import Future
-
-    from s3_retriever.codec import Bank, Codes
-    from s3_retriever.reading.clock import ScanClock
+    from s3_retriever.codec import Bank, JoinedCodes
 
 RUN_TOKENS = 16_384
-"""Codes are inverted once there are so many tokens of them: what is held besides the result stays
-small, and each run is made while the model reads the next."""
+"""Tokens whose codes are inverted at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +52,17 @@ class Postings:
     runs: tuple[Run, ...]
 
     @classmethod
-    def of(cls, bank: Bank, codes: Codes) -> list[Self]:
-        """Invert the codes of a text, for each SAE of a bank."""
-        latents, values = codes.latents.numpy(), codes.values.numpy()
-        firsts = range(0, max(len(latents), 1), RUN_TOKENS)
-        parts = [slice(first, first + RUN_TOKENS) for first in firsts]
-        tokens = np.arange(len(latents), dtype=np.int32)
-        return cls.joined(_invert(bank, latents[p], values[p], tokens[p]) for p in parts)
+    def of(cls, bank: Bank, codes: JoinedCodes, run_tokens: int = RUN_TOKENS) -> list[Self]:
+        """Invert the codes of a text, for each SAE of a bank.
 
-    @classmethod
-    def joined(cls, runs: Iterable[list[Run]]) -> list[Self]:
-        """Put together runs that hold one entry for each SAE."""
+        Args:
+            bank: The codec.
+            codes: Of the T tokens.
+            run_tokens: Tokens that are inverted at a time, which bounds what is held besides the
+                result.
+        """
+        firsts = range(0, max(len(codes), 1), run_tokens)
+        runs = [_invert(bank, codes, first, first + run_tokens) for first in firsts]
         return [cls(own) for own in zip(*runs, strict=True)]
 
     def sums(self, weights: np.ndarray, length: int) -> np.ndarray:
@@ -97,56 +91,12 @@ class Postings:
         return weights
 
 
-def _invert(bank: Bank, latents: np.ndarray, values: np.ndarray, tokens: np.ndarray) -> list[Run]:
-    """A run for each SAE."""
+def _invert(bank: Bank, codes: JoinedCodes, first: int, last: int) -> list[Run]:
+    """A run for each SAE, of the tokens from `first` to `last`."""
+    some = codes.rows(slice(first, last))
+    latents, values = some.latents.numpy(), some.values.numpy()
+    tokens = np.arange(first, first + len(latents), dtype=np.int32)
     return [
         Run.of(latents[:, bank.slots(j)], values[:, bank.slots(j)], tokens, sae.n_latents)
         for j, sae in enumerate(bank.saes)
     ]
-
-
-class PostingsBuilder:
-    """Builds postings during a scan, in a thread beside the model's next batches.
-
-    Args:
-        bank: The codec.
-        clock: Times the stage ``postings``.
-    """
-
-    def __init__(self, bank: Bank, clock: ScanClock) -> None:
-        self._bank, self._clock = bank, clock
-        none = np.empty((0, bank.width), np.uint16), np.empty((0, bank.width), np.uint8)
-        self._waiting: list[tuple[np.ndarray, ...]] = [(*none, np.empty(0, np.int32))]
-        self._runs: list[Future[list[Run]]] = []
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="s3-postings")
-
-    def close(self) -> None:
-        """End the thread; runs that have not begun are given up."""
-        self._pool.shutdown(cancel_futures=True)
-
-    def put(self, latents: np.ndarray, values: np.ndarray, tokens: np.ndarray) -> None:
-        """Take the codes of some tokens, which come in any order.
-
-        Args:
-            latents: ``uint16[t, S]``.
-            values: ``uint8[t, S]``.
-            tokens: ``int32[t]``, their numbers in the whole text.
-        """
-        self._waiting.append((latents, values, tokens))
-        if sum(len(part[2]) for part in self._waiting) >= RUN_TOKENS:
-            self._begin_run()
-
-    def _begin_run(self) -> None:
-        self._runs.append(self._pool.submit(self._run, self._waiting))
-        self._waiting = []
-
-    def _run(self, parts: list[tuple[np.ndarray, ...]]) -> list[Run]:
-        with self._clock.host_stage("postings"):
-            latents, values, tokens = map(np.concatenate, zip(*parts, strict=True))
-            return _invert(self._bank, latents, values, tokens)
-
-    def done(self) -> list[Postings]:
-        """Wait for the last run; the postings for each SAE."""
-        if self._waiting:
-            self._begin_run()
-        return Postings.joined(run.result() for run in self._runs)

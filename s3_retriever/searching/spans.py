@@ -1,75 +1,128 @@
-"""From scores of sentences to spans: peaks, thinned and grown to whole sentences."""
+"""From peaks to spans: exact text, a token budget, and lead and tail of the documents."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from s3_retriever.documents import Span
+from s3_retriever.searching.peaks import pick
+from s3_retriever.text.sentences import trim
+
 if TYPE_CHECKING:
-    from s3_retriever.searching.passages import Passages
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-SPAN_CHARACTERS = 240
-"""A peak grows by its better neighbour until it has this many characters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peak:
-    """Sentences ``first`` to ``last`` (exclusive) around a peak.
-
-    Attributes:
-        first: First sentence.
-        last: One past the last sentence.
-        top: The sentence with the highest score; its score is the span's.
-    """
-
-    first: int
-    last: int
-    top: int
+    from s3_retriever.config import SearchConfig
+    from s3_retriever.searching.fusion import Scores
+    from s3_retriever.searching.scorer import IndexedText
 
 
-def pick(scores: np.ndarray, passages: Passages, most: int) -> list[Peak]:
-    """Choose spans by score, best first.
-
-    The best sentence that is still free is a peak. It grows, inside its document, by whichever
-    free neighbour scores higher, until it is `SPAN_CHARACTERS` long; what it covers is no longer
-    free (non-maximum suppression).
+def cut_spans(text: IndexedText, scores: Scores, config: SearchConfig) -> tuple[Span, ...]:
+    """Cut the spans of one question out of the documents.
 
     Args:
-        scores: ``f[A]``, finite.
-        passages: The sentences.
-        most: At most so many spans.
+        text: The documents.
+        scores: Of the candidates.
+        config: How many spans and tokens, whether lead and tail come with them, and their order.
 
     Returns:
-        Disjoint peaks, highest first; ties go to the earlier sentence.
+        Spans, best first or in reading order; lead and tail after those they accompany.
     """
-    free = np.ones(len(passages), dtype=bool)
-    peaks: list[Peak] = []
-    for top in np.argsort(-scores, kind="stable"):
-        if len(peaks) == most:
-            break
-        if free[top]:
-            first, last = _grow(int(top), scores, passages, free)
-            free[first:last] = False
-            peaks.append(Peak(first, last, int(top)))
-    return peaks
+    spans = within_budget(text, _peaks(text, scores, config), config.token_budget)
+    if config.bias_tokens:
+        spent = sum(span.tokens for span in spans)
+        left = None if config.token_budget is None else config.token_budget - spent
+        spans += within_budget(text, lead_and_tail(text, spans, config.bias_tokens), left)
+    if config.order == "document":
+        place = _numbers(text)
+        spans.sort(key=lambda span: (place[span.document_id], span.start))
+    return tuple(spans)
 
 
-def _grow(top: int, scores: np.ndarray, passages: Passages, free: np.ndarray) -> tuple[int, int]:
-    first, last = top, top + 1
-    document = passages.document
+def _peaks(text: IndexedText, scores: Scores, config: SearchConfig) -> Iterator[Span]:
+    passages, total = text.passages, scores.over(len(text.passages), -np.inf).numpy()
+    for peak in pick(total, passages, config.k, config.weighing.span_characters):
+        number = int(passages.document[peak.top])
+        tokens = passages.bounds[[peak.first, peak.last]] - text.codes.bounds[number]
+        characters = passages.start[peak.first], passages.end[peak.last - 1]
+        at = scores.place(peak.top)
+        parts = {name: float(values[at]) for name, values in scores.parts.items()}
+        yield from _span(text, number, characters, tokens, float(total[peak.top]), parts)
 
-    def open_(place: int) -> bool:
-        inside = 0 <= place < len(free) and document[place] == document[top]
-        return bool(inside and free[place])
 
-    while passages.end[last - 1] - passages.start[first] < SPAN_CHARACTERS:
-        before, after = open_(first - 1), open_(last)
-        if not before and not after:
-            break
-        if after and (not before or scores[last] >= scores[first - 1]):
-            last += 1
-        else:
-            first -= 1
-    return first, last
+def _span(
+    text: IndexedText,
+    number: int,
+    characters: Sequence[int],
+    tokens: Sequence[int],
+    score: float,
+    parts: Mapping[str, float],
+) -> Iterator[Span]:
+    """The span of a range of characters, white space at its ends left out; none if that is all."""
+    document = text.documents[number]
+    start, end = trim(document.text, int(characters[0]), int(characters[1]))
+    if start < end:
+        count, own = int(tokens[1] - tokens[0]), document.text[start:end]
+        yield Span(document.id, start, end, own, score, parts, count, document.metadata)
+
+
+def within_budget(text: IndexedText, spans: Iterable[Span], tokens: int | None) -> list[Span]:
+    """Take spans until a budget of tokens is spent; the last is cut at the end of a token.
+
+    Args:
+        text: The documents.
+        spans: In the order in which they are taken.
+        tokens: Most tokens of the target model in all of them together; None for no bound.
+    """
+    kept: list[Span] = []
+    left = tokens
+    for span in spans:
+        if left is not None and span.tokens > left:
+            return [*kept, *_shortened(text, span, left)]
+        kept.append(span)
+        left = None if left is None else left - span.tokens
+    return kept
+
+
+def _shortened(text: IndexedText, span: Span, tokens: int) -> Iterator[Span]:
+    number = _numbers(text)[span.document_id]
+    codes = text.codes.parts[number]
+    first = int(np.searchsorted(codes.ends, span.start, side="right"))
+    if tokens > 0 and first < len(codes):
+        last = min(first + tokens, len(codes))
+        end = min(int(codes.ends[last - 1]), span.end)
+        yield from _span(text, number, (span.start, end), (first, last), span.score, span.parts)
+
+
+def lead_and_tail(text: IndexedText, spans: Sequence[Span], tokens: int) -> Iterator[Span]:
+    """Lead and tail of the documents that spans come from, the M_bias of arXiv 2601.17702.
+
+    Args:
+        text: The documents.
+        spans: What is there already; a lead or tail that overlaps with it is left out.
+        tokens: Most tokens of each.
+
+    Yields:
+        Spans whose only part is ``"bias"``.
+    """
+    numbers = _numbers(text)
+    for id in dict.fromkeys(span.document_id for span in spans):
+        number = numbers[id]
+        codes, length = text.codes.parts[number], len(text.documents[number].text)
+        size = min(tokens, len(codes))
+        if not size:
+            continue
+        taken = [(span.start, span.end) for span in spans if span.document_id == id]
+        lead = (0, int(codes.ends[size - 1])), (0, size)
+        tail = (int(codes.starts[len(codes) - size]), length), (len(codes) - size, len(codes))
+        for characters, rows in (lead, tail):
+            if any(start < characters[1] and characters[0] < end for start, end in taken):
+                continue
+            for span in _span(text, number, characters, rows, 0.0, {"bias": 1.0}):
+                taken.append((span.start, span.end))
+                yield span
+
+
+def _numbers(text: IndexedText) -> dict[str, int]:
+    return {document.id: number for number, document in enumerate(text.documents)}

@@ -13,7 +13,7 @@ from s3_retriever.storage.folder import (
     verify_index,
 )
 from s3_retriever.storage.gather import StoredDocument
-from s3_retriever.storage.target import check_target, holding
+from s3_retriever.storage.target import check_target, holding, is_index
 from s3_retriever.storage.verify import VerifyReport
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "check_target",
     "holding",
     "index_info",
+    "is_index",
     "load_index",
     "save_index",
     "stored_version",

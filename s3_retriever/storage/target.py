@@ -26,6 +26,11 @@ LOCK = "lock"
 _held: set[tuple[int, int, str]] = set()
 
 
+def is_index(path: str | PathLike[str]) -> bool:
+    """Whether a folder holds an index, as far as one can tell without opening it."""
+    return (folder_of(path) / CATALOGUE).exists()
+
+
 def check_target(path: str | PathLike[str]) -> None:
     """Make sure that an index may be saved into a folder; nothing is written.
 

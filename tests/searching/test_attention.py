@@ -18,8 +18,9 @@ from s3_retriever.searching import attention as scoring
 from s3_retriever.searching.attention import NOTHING, POWER, REACH, attention, blocks, standardise
 from s3_retriever.searching.coactivation import coactivation
 from s3_retriever.searching.fusion import BM25_WEIGHT, HOP_WEIGHT, fuse
-from s3_retriever.searching.lexical import Lexicon, words
+from s3_retriever.searching.lexical import Lexicon
 from s3_retriever.searching.postings import Postings
+from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone

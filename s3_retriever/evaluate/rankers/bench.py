@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from s3_retriever.codec.codes import TokenCodes
-from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
+from s3_retriever.config import ScanConfig
 from s3_retriever.engine import EndogenousIndex
+from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.engine.persist import State
 from s3_retriever.engine.resolve import resolve_bank
 from s3_retriever.evaluate.rankers.chunk_scorers import Lexical, Vectors
@@ -17,8 +18,7 @@ from s3_retriever.evaluate.rankers.chunks import Chunks, pack
 from s3_retriever.evaluate.rankers.dense import read_keys
 from s3_retriever.evaluate.rankers.memo import Memo
 from s3_retriever.reading.clock import ScanClock, ScanReport
-from s3_retriever.reading.leads import read_leads
-from s3_retriever.reading.questions import read_questions
+from s3_retriever.reading.question_reader import QuestionReader
 from s3_retriever.reading.scan import scan as scan_documents
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from s3_retriever.documents import Document
     from s3_retriever.evaluate.rankers.embedders import Embedder
     from s3_retriever.reading.leads import Lead
+    from s3_retriever.searching.scorer import IndexedText
 
 
 class Bench:
@@ -102,22 +103,14 @@ class Bench:
             ),
         )
 
-    def queries(self, question: str) -> Tensor:
-        """What a question asks with: ``f32[n, H, d]``."""
+    @property
+    def reader(self) -> QuestionReader:
+        """Reads questions, and what spans name beyond them; nothing twice."""
+        return RememberingReader(self.backbone, self.bank, self.scan, self.memo)
 
-        def read() -> Tensor:
-            (reading,) = read_questions(self.backbone, self.bank, [question], self.scan)
-            return reading.queries
-
-        return self.memo.get(("queries", question), read)
-
-    def leads(self, question: str, texts: Sequence[str]) -> list[Lead]:
-        """What some spans name beyond a question."""
-
-        def read() -> list[Lead]:
-            return read_leads(self.backbone, self.bank, question, texts, self.scan)
-
-        return self.memo.get(("leads", question, *texts), read)
+    def text(self, bank: Bank | None = None) -> IndexedText:
+        """The corpus with its codes, through its own bank or another codec of the same codes."""
+        return indexed_text(self.documents, self.codes(), bank or self.bank)
 
     def chunks(self, size: int) -> Chunks:
         """Sentence-packed chunks of a size in characters."""
@@ -146,12 +139,24 @@ class Bench:
         return tuple(codes for _, codes in entries), clock.report()
 
     def _index(self, codes: Sequence[TokenCodes], report: ScanReport) -> EndogenousIndex:
-        state = State(
-            entries=zip(self.documents, codes, strict=True),
-            bank=self.bank,
-            scan=self.scan,
-            search=SearchConfig(),
-            answer=AnswerConfig(),
-            report=report,
-        )
+        entries = zip(self.documents, codes, strict=True)
+        state = State(entries, self.bank, self.scan, report=report)
         return EndogenousIndex(self.backbone, state)
+
+
+class RememberingReader(QuestionReader):
+    """Reads nothing twice."""
+
+    def __init__(self, backbone: Backbone, bank: Bank, config: ScanConfig, memo: Memo) -> None:
+        super().__init__(backbone, bank, config)
+        self._memo = memo
+
+    def questions(self, questions: Sequence[str]) -> list[Tensor]:
+        """As `QuestionReader.questions`."""
+        asked, read = tuple(questions), super().questions
+        return self._memo.get(("queries", asked), lambda: read(asked))
+
+    def leads(self, spans: Sequence[tuple[str, str]]) -> list[Lead]:
+        """As `QuestionReader.leads`."""
+        asked, read = tuple(spans), super().leads
+        return self._memo.get(("leads", asked), lambda: read(asked))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from s3_retriever.config import SearchConfig
-from s3_retriever.evaluate.rankers.dense import DenseSearcher, four_bits, published
+from s3_retriever.engine.corpus import indexed_text
+from s3_retriever.engine.flow import find
+from s3_retriever.evaluate.rankers.dense import DenseScorer, four_bits, published
 from s3_retriever.evaluate.rankers.hits import DEPTH, Hit
 from s3_retriever.searching.searcher import Searcher
 
@@ -29,9 +30,7 @@ RRF_K = 60
 class IndexRanker:
     """Ours, through `EndogenousIndex.search`."""
 
-    def __init__(
-        self, bench: Bench, *, scoring: Literal["attention", "coactivation"], bm25: bool
-    ) -> None:
+    def __init__(self, bench: Bench, *, scoring: str, bm25: bool) -> None:
         self._index = bench.index()
         self._scoring, self._bm25 = scoring, bm25
         self.nbytes = self._index.stats.index_bytes
@@ -46,15 +45,13 @@ class SearcherRanker:
     """A variant of ours that the engine does not offer, through a `Searcher`."""
 
     def __init__(self, bench: Bench, searcher: Searcher, config: SearchConfig, nbytes: int) -> None:
-        self._bench, self._searcher, self._config = bench, searcher, config
+        self._reader, self._searcher, self._config = bench.reader, searcher, config
         self.nbytes = nbytes
 
     def rank(self, question: str) -> list[Hit]:
         """The spans of a search that asks for `DEPTH` of them."""
-        queries = self._bench.queries(question)
-        follow = partial(self._bench.leads, question)
-        found = self._searcher.search(question, queries, None, self._config, follow)
-        return as_hits(found)
+        (found,) = find(self._reader, self._searcher, [question], self._config)
+        return as_hits(found.spans)
 
 
 def dense(bench: Bench, *, bm25: bool, bits: Literal[4, 16] = 16) -> SearcherRanker:
@@ -63,24 +60,24 @@ def dense(bench: Bench, *, bm25: bool, bits: Literal[4, 16] = 16) -> SearcherRan
     size = keys.numel() * bits // 8
     if bits == 4:
         keys = bench.memo.get("keys of 4 bits", lambda: four_bits(bench.keys()))
-    searcher = DenseSearcher(bench.documents, bench.places, bench.bank, keys)
-    return SearcherRanker(bench, searcher, SearchConfig(k=DEPTH, bm25=bm25), size)
+    text = indexed_text(bench.documents, bench.places, bench.bank)
+    searcher = Searcher(text, scorers={"dense": DenseScorer(text, keys)})
+    config = SearchConfig(k=DEPTH, scoring="dense", bm25=bm25)
+    return SearcherRanker(bench, searcher, config, size)
 
 
 def codes_alone(bench: Bench) -> SearcherRanker:
     """Attention through the latents, without the residual that is kept beside them."""
-    codes = bench.codes()
-    searcher = Searcher(bench.documents, codes, replace(bench.bank, residual=None))
-    nbytes = sum(part.nbytes - part.residual.nbytes for part in codes)
+    searcher = Searcher(bench.text(replace(bench.bank, residual=None)))
+    nbytes = sum(part.nbytes - part.residual.nbytes for part in bench.codes())
     return SearcherRanker(bench, searcher, SearchConfig(k=DEPTH, bm25=False), nbytes)
 
 
 def paper(bench: Bench) -> SearcherRanker:
     """Co-activation with the raw query, as published."""
-    codes = bench.codes()
-    searcher = Searcher(bench.documents, codes, published(bench.bank))
+    searcher = Searcher(bench.text(published(bench.bank)))
     config = SearchConfig(k=DEPTH, scoring="coactivation", bm25=False, second_hop=False)
-    nbytes = sum(part.nbytes - part.residual.nbytes for part in codes)
+    nbytes = sum(part.nbytes - part.residual.nbytes for part in bench.codes())
     return SearcherRanker(bench, searcher, config, nbytes)
 
 

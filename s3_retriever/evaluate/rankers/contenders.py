@@ -56,7 +56,7 @@ class Contender:
     heat: bool = False
 
 
-def _ours(name: str, title: str, scoring: Literal["attention", "coactivation"]) -> Contender:
+def _ours(name: str, title: str, scoring: str) -> Contender:
     bm25 = name.endswith("+bm25")
     ranker = partial(build.IndexRanker, scoring=scoring, bm25=bm25)
     return Contender(name, title, "ours", (Variant("", ranker),), heat=scoring == "attention")

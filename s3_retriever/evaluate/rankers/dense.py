@@ -12,50 +12,39 @@ from torch import Tensor
 from s3_retriever.codec import Bank
 from s3_retriever.reading.keys import key_blocks
 from s3_retriever.searching.attention import shares_of, summed
-from s3_retriever.searching.searcher import Searcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Calibration
-    from s3_retriever.codec.codes import TokenCodes
-    from s3_retriever.config import ScanConfig, SearchConfig
+    from s3_retriever.config import ScanConfig, Weighing
     from s3_retriever.documents import Document
+    from s3_retriever.searching.scorer import Asked, IndexedText
 
 _SAMPLE = 20_000
 _TAIL = 0.001
 
 
-class DenseSearcher(Searcher):
-    """A `Searcher` whose logits are those of the keys themselves.
+class DenseScorer:
+    """Attention with the logits of the keys themselves.
 
     Args:
-        documents: In order.
-        places: Of each document's tokens; their latents are not used.
-        bank: Holds the calibration.
+        text: What is searched; its codes are not read.
         keys: ``f16[T, N, d]``, calibrated.
     """
 
-    def __init__(
-        self,
-        documents: Sequence[Document],
-        places: Sequence[TokenCodes],
-        bank: Bank,
-        keys: Tensor,
-    ) -> None:
-        super().__init__(documents, places, bank)
-        self._keys = keys
+    def __init__(self, text: IndexedText, keys: Tensor) -> None:
+        self._text, self._keys = text, keys
 
-    def _attended(
-        self, queries: Sequence[Tensor], config: SearchConfig, skips: Sequence[slice]
-    ) -> Tensor:
-        calibration = self._bank.calibration
-        together = torch.cat([*queries])
+    def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
+        """See `s3_retriever.searching.scorer.Scorer`."""
+        calibration, passages = self._text.bank.calibration, self._text.passages
+        together = torch.cat([question.queries for question in asked])
         logits = key_logits(calibration, together, lambda tokens: self._keys[tokens].float())
-        counts = [len(rows) for rows in queries]
-        shares = shares_of(logits, counts, calibration, self._passages, skips)
-        return summed(shares, counts, calibration, self._passages)
+        shares = shares_of(logits, asked, calibration, passages)
+        scores = summed(shares, asked, calibration, passages, weighing)
+        return scores[:, torch.from_numpy(candidates)]
 
 
 class PublishedBank(Bank):
@@ -63,12 +52,8 @@ class PublishedBank(Bank):
 
     def encode_queries(self, queries: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Encode raw queries with the encoder of the keys; see `Bank.encode_queries`."""
-        calibration = self.calibration
-        share = torch.zeros(len(calibration.taps), len(calibration.heads))
-        for head, tap in enumerate(calibration.reads):
-            share[tap, head] = calibration.head_weights[head]
-        share /= share.sum(1, keepdim=True).clamp_min(1e-12)
-        codes = self.encode(torch.einsum("nhd,th->ntd", queries, share), torch.float32)
+        mean = torch.einsum("nhd,th->ntd", queries, self.head_shares)
+        codes = self.encode(mean, torch.float32)
         return [
             (
                 codes.latents[:, self.slots(j)].int(),

@@ -11,9 +11,10 @@ from llama_index.retrievers.s3 import _conversion
 from llama_index.retrievers.s3.llm import EndogenousLLM
 from s3_retriever.adapters import background
 from s3_retriever.adapters.arguments import reject_unknown
+from s3_retriever.adapters.settings import SETTINGS
 from s3_retriever.answering.generator import TextGenerator
-from s3_retriever.config import SearchConfig
 from s3_retriever.engine import EndogenousIndex
+from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,10 +52,12 @@ class EndogenousRetriever(BaseRetriever):
     Args:
         index: The index searched.
         **settings: `similarity_top_k` (most nodes returned), `token_budget`, `scoring`, `bm25`,
-            `second_hop` and `order`, the index's own where not given (see
-            `s3_retriever.config.SearchConfig`); `filters` (LlamaIndex ``MetadataFilters``, or a
-            mapping or function as in `s3_retriever.searching.filters.matches`); `callback_manager`,
-            `object_map`, `objects` and `verbose` as in every LlamaIndex retriever.
+            `second_hop`, `bias_tokens`, `order` and `weighing`, explained at
+            `s3_retriever.config.SearchConfig`: the index's own where not given, and
+            `s3_retriever.UNSET` for the default, whatever the index has; `filters`
+            (LlamaIndex ``MetadataFilters``, or a mapping or function as in
+            `s3_retriever.searching.filters.matches`); `callback_manager`, `object_map`, `objects`
+            and `verbose` as in every LlamaIndex retriever.
 
     Attributes:
         index: The index searched.
@@ -74,7 +77,7 @@ class EndogenousRetriever(BaseRetriever):
             )
         self.index = index
         self.filters: MetadataFilters | Filter | None = settings.get("filters")
-        self._search = _search_config(settings, index.config)
+        self._search = search_config(index.config, _search_settings(settings))
         super().__init__(**{name: settings[name] for name in _FRAMEWORK if name in settings})
 
     @classmethod
@@ -111,7 +114,7 @@ class EndogenousRetriever(BaseRetriever):
         """
         build = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
         reject_unknown(settings, (*_SETTINGS, *build), cls.__name__)
-        search = _search_config(settings, SearchConfig())
+        search = search_config(None, _search_settings(settings))
         index = EndogenousIndex.build(
             _conversion.to_drafts(documents),
             model=model,
@@ -222,9 +225,8 @@ class EndogenousRetriever(BaseRetriever):
         Raises:
             InputError: an unknown argument or an impossible value.
         """
-        own = {name: getattr(self._search, name) for name in _SEARCH}
-        own |= {"similarity_top_k": self.similarity_top_k, "filters": self.filters}
-        return type(self)(self.index, **(own | settings))
+        own = {_NAMES.get(name, name): value for name, value in self._search}
+        return type(self)(self.index, **(own | {"filters": self.filters} | settings))
 
     def get_relevant_documents(self, query: QueryType) -> list[NodeWithScore]:
         """Search, under the name LangChain users know."""
@@ -244,20 +246,19 @@ class EndogenousRetriever(BaseRetriever):
         self._search = self._search.replace(k=value)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        options = {name: getattr(self._search, name) for name in ("k", *_SEARCH)}
         filter = _conversion.to_filter(self.filters)
-        result = self.index.search(query_bundle.query_str, filter=filter, **options)
+        result = self.index.search(query_bundle.query_str, filter=filter, config=self._search)
         return _conversion.from_spans(result.spans)
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await background.run(self._retrieve, query_bundle)
 
 
-_SEARCH = ("token_budget", "scoring", "bm25", "second_hop", "order")
+_NAMES = {"k": "similarity_top_k"}
 _FRAMEWORK = ("callback_manager", "object_map", "objects", "verbose")
-_SETTINGS = ("similarity_top_k", *_SEARCH, "filters", *_FRAMEWORK)
+_SETTINGS = (*(_NAMES.get(name, name) for name in SETTINGS), "filters", *_FRAMEWORK)
 
 
-def _search_config(settings: Mapping[str, Any], base: SearchConfig) -> SearchConfig:
-    changes = {name: settings.get(name) for name in _SEARCH}
-    return base.replace(k=settings.get("similarity_top_k"), **changes)
+def _search_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some arguments that are settings of the search, by our names."""
+    return {name: given.get(_NAMES.get(name, name)) for name in SETTINGS}

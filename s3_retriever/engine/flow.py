@@ -1,0 +1,121 @@
+"""A question's way: read, score, read what the best spans name, score again, cut spans."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from s3_retriever.searching.scorer import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from s3_retriever.config import SearchConfig
+    from s3_retriever.documents import Span
+    from s3_retriever.reading.leads import Lead
+    from s3_retriever.reading.question_reader import QuestionReader
+    from s3_retriever.searching.fusion import Scores
+    from s3_retriever.searching.searcher import Searcher
+
+TOGETHER = 64
+"""Questions that go this way at a time; their scores are held together."""
+
+
+class Found(NamedTuple):
+    """What one question found.
+
+    Attributes:
+        spans: In the order asked for.
+        seconds: Wall-clock seconds of ``"read"``, what goes through the model, and ``"search"``.
+    """
+
+    spans: tuple[Span, ...]
+    seconds: dict[str, float]
+
+
+def find(
+    reader: QuestionReader, searcher: Searcher, questions: Sequence[str], config: SearchConfig
+) -> list[Found]:
+    """Find the spans of questions.
+
+    Args:
+        reader: Reads through the model.
+        searcher: Of the text that is searched.
+        questions: Each of at least one token and at most the model's window.
+        config: What to do.
+
+    Returns:
+        One entry for each question, in order.
+    """
+    groups = [questions[n : n + TOGETHER] for n in range(0, len(questions), TOGETHER)]
+    return [found for group in groups for found in _find(reader, searcher, group, config)]
+
+
+def _find(
+    reader: QuestionReader, searcher: Searcher, questions: Sequence[str], config: SearchConfig
+) -> Iterator[Found]:
+    clock = _Clock(len(questions))
+    with clock.reading():
+        queries = reader.questions(questions)
+    scores = []
+    for number, asked in enumerate(map(Asked, questions, queries)):
+        with clock.searching(number):
+            scores += searcher.score([asked], config)
+    if config.second_hop:
+        scores = _second_hop(reader, searcher, questions, scores, config, clock)
+    for number, own in enumerate(scores):
+        with clock.searching(number):
+            spans = searcher.spans(own, config)
+        yield Found(spans, clock.seconds(number))
+
+
+def _second_hop(
+    reader: QuestionReader,
+    searcher: Searcher,
+    questions: Sequence[str],
+    scores: Sequence[Scores],
+    config: SearchConfig,
+    clock: _Clock,
+) -> list[Scores]:
+    """Score again; the leads of all questions are read together."""
+    sources = []
+    for number, own in enumerate(scores):
+        with clock.searching(number):
+            sources.append(searcher.hop_sources(own))
+    with clock.reading():
+        both = zip(questions, sources, strict=True)
+        leads = iter(reader.leads([(q, source.text) for q, own in both for source in own]))
+    again = []
+    for number, own in enumerate(scores):
+        asked = [_asked(next(leads)) for _ in sources[number]]
+        with clock.searching(number):
+            again.append(searcher.hop(own, sources[number], asked, config))
+    return again
+
+
+def _asked(lead: Lead) -> Asked | None:
+    return Asked(" ".join(lead.names), lead.queries) if lead.names else None
+
+
+class _Clock:
+    """Seconds of reading, which questions share equally, and of each question's own search."""
+
+    def __init__(self, questions: int) -> None:
+        self._read = 0.0
+        self._search = [0.0] * questions
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        begun = perf_counter()
+        yield
+        self._read += perf_counter() - begun
+
+    @contextmanager
+    def searching(self, number: int) -> Iterator[None]:
+        begun = perf_counter()
+        yield
+        self._search[number] += perf_counter() - begun
+
+    def seconds(self, number: int) -> dict[str, float]:
+        return {"read": self._read / len(self._search), "search": self._search[number]}

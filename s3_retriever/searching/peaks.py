@@ -1,0 +1,75 @@
+"""Peaks of the scores, thinned by non-maximum suppression and grown to whole sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from s3_retriever.searching.passages import Passages
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Sentences ``first`` to ``last`` (exclusive) around a peak.
+
+    Attributes:
+        first: First sentence.
+        last: One past the last sentence.
+        top: The sentence with the highest score; its score is the span's.
+    """
+
+    first: int
+    last: int
+    top: int
+
+
+def pick(scores: np.ndarray, passages: Passages, most: int, span_characters: int) -> list[Peak]:
+    """Choose spans by score, best first.
+
+    The best sentence that is still free is a peak. It grows, inside its document, by whichever
+    free neighbour scores higher, until it is `span_characters` long; what it covers is no longer
+    free (non-maximum suppression).
+
+    Args:
+        scores: ``f[A]``; a sentence at minus infinity is no peak, but one may grow over it.
+        passages: The sentences.
+        most: At most so many spans.
+        span_characters: See `s3_retriever.config.Weighing`.
+
+    Returns:
+        Disjoint peaks, highest first; ties go to the earlier sentence.
+    """
+    free = np.ones(len(passages), dtype=bool)
+    peaks: list[Peak] = []
+    for top in np.argsort(-scores, kind="stable"):
+        if len(peaks) == most or scores[top] == -np.inf:
+            break
+        if free[top]:
+            first, last = _grow(int(top), scores, passages, free, span_characters)
+            free[first:last] = False
+            peaks.append(Peak(first, last, int(top)))
+    return peaks
+
+
+def _grow(
+    top: int, scores: np.ndarray, passages: Passages, free: np.ndarray, span_characters: int
+) -> tuple[int, int]:
+    first, last = top, top + 1
+    document = passages.document
+
+    def open_(place: int) -> bool:
+        inside = 0 <= place < len(free) and document[place] == document[top]
+        return bool(inside and free[place])
+
+    while passages.end[last - 1] - passages.start[first] < span_characters:
+        before, after = open_(first - 1), open_(last)
+        if not before and not after:
+            break
+        if after and (not before or scores[last] >= scores[first - 1]):
+            last += 1
+        else:
+            first -= 1
+    return first, last

@@ -1,0 +1,83 @@
+"""The seam of the scoring: what is asked of which text, and what a scorer makes of it.
+
+To add a scorer, write a class that does as `Scorer` says in a file of this folder, and name it in
+`s3_retriever.searching.scorers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from torch import Tensor
+
+    from s3_retriever.codec import Bank
+    from s3_retriever.codec.codes import JoinedCodes
+    from s3_retriever.config import Weighing
+    from s3_retriever.documents import Document
+    from s3_retriever.searching.passages import Passages
+
+NOTHING = slice(0, 0)
+"""No sentences."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What is asked of a text: a question, or the names in a span that leads on.
+
+    Attributes:
+        text: Its words.
+        queries: ``f32[n, H, d]``, the model's queries at its n > 0 tokens and the H heads of the
+            bank's calibration, before rotary embedding.
+        without: Sentences that are left out, as if they were not there.
+    """
+
+    text: str
+    queries: Tensor
+    without: slice = NOTHING
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexedText:
+    """What a scorer may read.
+
+    Attributes:
+        documents: In order; at least one.
+        passages: Their A sentences.
+        codes: Of their T tokens.
+        bank: The codec of the codes.
+    """
+
+    documents: tuple[Document, ...]
+    passages: Passages
+    codes: JoinedCodes
+    bank: Bank
+
+    def sentences(self) -> list[str]:
+        """The sentences themselves, in order."""
+        passages = self.passages
+        places = zip(passages.document, passages.start, passages.end, strict=True)
+        return [self.documents[number].text[start:end] for number, start, end in places]
+
+
+class Scorer(Protocol):
+    """Scores sentences by one kind of evidence."""
+
+    def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
+        """Score sentences for several questions.
+
+        Args:
+            asked: Q questions.
+            candidates: ``int64[C]``, numbers of the sentences to score, ascending.
+            weighing: Constants of the scoring; how far evidence reaches is `reach` and `power`.
+
+        Returns:
+            ``f32[Q, C]``, in standard deviations above the mean sentence of the whole text
+            (`s3_retriever.searching.fusion.standardise`), so that scores of different kinds can
+            be added.
+        """
+        ...

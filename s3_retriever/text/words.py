@@ -1,0 +1,29 @@
+"""Words for matching: lower case, without stop words, stemmed by Snowball (Porter 2, English)."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import snowballstemmer
+
+_WORD = re.compile(r"\w+")
+_STEMS_KEPT = 2**16
+_STOP_WORDS = """
+a about after again all also am an and any are as at be been before being between both but by can
+could did do does during each for from had has have he her him his how i if in into is it its may me
+might more most must my no nor not of off on only or other our out over own same shall she should so
+some such than that the their them then there these they this those to too under up us very was we
+were what when where which while who whom whose why will with would you your
+"""
+_STOP = frozenset(_STOP_WORDS.split())
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text as they are matched, in order; stop words are left out."""
+    return [_stem(word) for word in _WORD.findall(text.lower()) if word not in _STOP]
+
+
+@lru_cache(_STEMS_KEPT)
+def _stem(word: str) -> str:
+    return str(snowballstemmer.stemmer("english").stemWord(word))  # it holds what it works on
