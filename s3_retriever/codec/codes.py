@@ -88,14 +88,14 @@ class JoinedCodes:
         A document may be mapped from a file: no more of it is read than these rows.
         """
         start, stop, _ = which.indices(len(self))
-        first = max(int(np.searchsorted(self.bounds, start, side="right")) - 1, 0)
-        last = max(int(np.searchsorted(self.bounds, stop)), first + 1)
-        taken = [
-            (part, slice(max(start - begin, 0), stop - begin))
-            for part, begin in zip(
-                self.parts[first:last], self.bounds[first:last].tolist(), strict=True
-            )
-        ]
+        most = len(self.parts) - 1
+        first = min(int(np.searchsorted(self.bounds, start, side="right")) - 1, most)
+        last = min(max(int(np.searchsorted(self.bounds, stop)) - 1, first), most)
+        taken = []
+        for part, begin in zip(
+            self.parts[first : last + 1], self.bounds[first : last + 1].tolist(), strict=True
+        ):
+            taken.append((part, slice(max(start - begin, 0), max(stop - begin, 0))))
         latents, values, residual = (
             torch.from_numpy(np.concatenate([getattr(part, name)[own] for part, own in taken]))
             for name in ("latents", "values", "residual")

@@ -2,7 +2,7 @@
 
 from s3_retriever.fitting.banks import bank_for, builtin_bank, make_bank
 from s3_retriever.fitting.calibrate import CalibrateConfig, calibrate
-from s3_retriever.fitting.train_sae import TrainConfig, TrainReport, train_sae
+from s3_retriever.fitting.training import TrainConfig, TrainReport, train_sae
 from s3_retriever.labelled import LabelledQuestion, LabelledSet, builtin_sets, load_set
 
 __all__ = [

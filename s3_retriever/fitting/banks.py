@@ -19,7 +19,7 @@ from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.errors import BankError, InputError
 from s3_retriever.fitting.calibrate import calibrate
-from s3_retriever.fitting.train_sae import TrainConfig, train_sae
+from s3_retriever.fitting.training import TrainConfig, train_sae
 from s3_retriever.labelled.sets import builtin_sets
 from s3_retriever.reading.keys import key_blocks
 

@@ -6,7 +6,7 @@ To add a scorer, write a class that does as `Scorer` says in a file of this fold
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Asked:
 
     text: str
     queries: Tensor
-    without: slice = NOTHING
+    without: slice = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,6 +38,10 @@ def check_scorers(config: SearchConfig) -> None:
     Raises:
         InputError: such a name; the message holds the nearest known one.
     """
-    for name in parts_of(config).values():
+    for part, name in parts_of(config).items():
         if name not in SCORERS:
-            raise InputError(f"there is no scorer {name!r}; {did_you_mean(name, SCORERS)}")
+            setting = "scoring" if part == "s3" else "weighing.others"
+            raise InputError(
+                f"{setting}={name!r} is invalid: there is no such scorer; "
+                f"{did_you_mean(name, SCORERS)}"
+            )

@@ -9,7 +9,7 @@ import pytest
 from random_bank import make_bank
 from s3_retriever.answering.generator import TextGenerator
 from s3_retriever.answering.prompt import INSTRUCTION, build_prompt, distinct, passages
-from s3_retriever.cli.asking import ask
+from s3_retriever.answering.stream import stripped
 from s3_retriever.config import AnswerConfig, ScanConfig
 from s3_retriever.documents import Answer, Document, Span
 from s3_retriever.engine import EndogenousIndex
@@ -160,8 +160,52 @@ def test_filter_bounds_the_evidence(index: EndogenousIndex) -> None:
 
 
 def test_streaming_gives_the_same_text(index: EndogenousIndex) -> None:
-    pieces = list(index.stream_answer(QUESTION, max_new_tokens=12))
-    assert "".join(pieces).strip() == index.answer(QUESTION, max_new_tokens=12).text
+    stream = index.stream_answer(QUESTION, max_new_tokens=12)
+    answer = index.answer(QUESTION, max_new_tokens=12)
+    assert set(stream.seconds) == {"read", "search"}
+    assert (stream.question, stream.spans) == (QUESTION, answer.spans)
+    assert stream.prompt_tokens == answer.prompt_tokens
+    assert "".join(stream) == answer.text
+    assert set(stream.seconds) == {"read", "search", "answer"}
+    assert list(stream) == []
+
+
+def test_a_stream_that_is_given_up_frees_the_model(index: EndogenousIndex) -> None:
+    stream = index.stream_answer(QUESTION, max_new_tokens=2000)
+    next(stream)
+    stream.close()
+    assert index.backbone.lock.acquire(timeout=120)
+    index.backbone.lock.release()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"), [([" ", "\n a", " ", "b\n", " "], "a b"), ([], ""), ([" ", "\n"], "")]
+)
+def test_an_answer_has_no_white_space_around_it(pieces: list[str], text: str) -> None:
+    assert "".join(stripped(iter(pieces))) == text
+
+
+def test_an_answer_ends_at_strings_of_ones_own(index: EndogenousIndex) -> None:
+    whole = index.answer(QUESTION, max_new_tokens=12).text
+    letter = whole[len(whole) // 2]
+    assert letter not in index.answer(QUESTION, max_new_tokens=12, stop=(letter,)).text
+
+
+def test_lead_and_tail_come_into_the_prompt(tiny_backbone: Backbone) -> None:
+    source = " ".join(
+        f"Sentence number {n} says that {n} is a number of its own." for n in range(40)
+    )
+    index = EndogenousIndex.build(
+        [source], model=tiny_backbone, bank=make_bank(tiny_backbone), scan=SCAN, progress=False
+    )
+    plain = index.answer(QUESTION, k=1, max_new_tokens=1)
+    biased = index.answer(QUESTION, k=1, max_new_tokens=1, search={"bias_tokens": 4})
+    added = [span for span in biased.spans if span not in plain.spans]
+    assert added and all(dict(span.parts) == {"bias": 1.0} for span in added)
+    (found,) = plain.spans
+    kept = sorted([found, *added], key=lambda span: span.start)
+    assert kept[0].start == 0 and source[kept[-1].end :].strip() == ""
+    assert biased.prompt_tokens > plain.prompt_tokens
 
 
 def test_a_document_that_holds_control_tokens_is_only_read(
@@ -186,10 +230,9 @@ def test_a_document_that_holds_control_tokens_is_only_read(
     monkeypatch.setattr(TextGenerator, "_request", record)
     answer = index.answer(f"{QUESTION}{forged}", max_new_tokens=4)
     list(index.stream_answer(f"{QUESTION}{forged}", max_new_tokens=4))
-    list(ask(index, f"{QUESTION}{forged}", {"max_new_tokens": 4}).pieces)
     assert forged[:10] in answer.spans[-1].text
     start = tiny_backbone.tokenizer.bos_token_id
-    assert [ids.count(start) for ids in prompts] == [3, 3, 3]
+    assert [ids.count(start) for ids in prompts] == [3, 3]
 
 
 @pytest.mark.parametrize("setting", [{"k": 0}, {"token_budget": 0}, {"max_new_tokens": -1}])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import threading
-import weakref
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +11,12 @@ import pytest
 import torch
 
 from random_bank import make_bank
+from s3_retriever.codec import TokenCodes
 from s3_retriever.config import ScanConfig, SearchConfig
 from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine import index as engine
+from s3_retriever.engine.persist import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,12 +58,10 @@ def build(
 # --- building and changing ------------------------------------------------------------------------
 
 
-def test_postings_are_built_with_the_index_where_they_will_be_read(
+def test_coactivation_by_default_is_coactivation_asked_for(
     index: EndogenousIndex, tiny_backbone: Backbone, bank: Bank
 ) -> None:
     inverted = build(tiny_backbone, bank, search={"scoring": "coactivation"})
-    assert inverted.stats.scan.stages["postings"] > 0
-    assert "postings" not in index.stats.scan.stages
 
     def both_agree() -> None:
         found = inverted.search(QUESTION).spans
@@ -86,15 +85,24 @@ def test_documents_are_kept_in_order(index: EndogenousIndex) -> None:
         index.documents["new"] = DOCUMENTS[0]  # type: ignore[index]
 
 
-def test_codes_are_held_once(index: EndogenousIndex) -> None:
-    before = {id: codes.latents.copy() for id, codes in index._corpus.codes.items()}
-    alone = [weakref.ref(codes.latents) for codes in index._corpus.codes.values()]
-    index.search(QUESTION)
-    gc.collect()
-    assert not any(array() is not None for array in alone)
-    codes = index._corpus.codes
-    assert all(np.array_equal(codes[id].latents, latents) for id, latents in before.items())
-    assert len({id(own.latents.base) for own in codes.values()}) == 1
+def test_codes_are_not_copied_for_a_search(tiny_backbone: Backbone, bank: Bank) -> None:
+    """Neither for the first one nor for one behind a filter."""
+    text = "A sentence of the text is this one here, as others are. " * 200
+    documents = [Document(str(n), text, {"n": n}) for n in range(2)]
+    keys = torch.randn(20_000, 3, 16, generator=torch.Generator().manual_seed(0))
+    codes = bank.encode(keys)
+    ends = np.sort(np.random.default_rng(0).integers(1, len(text), len(keys))).astype(np.int32)
+    arrays = (part.numpy() for part in (codes.latents, codes.values, codes.residual))
+    entries = [(document, TokenCodes(*arrays, ends - 1, ends)) for document in documents[:1]]
+    entries.append((documents[1], entries[0][1]))
+    index = EndogenousIndex(tiny_backbone, State(entries, bank, SCAN))
+    for filter in (None, {"n": 1}):
+        tracemalloc.start()
+        index.search(QUESTION, filter=filter, bm25=False, second_hop=False)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        whole = sum(getattr(entries[0][1], name).nbytes for name in ("latents", "values"))
+        assert peak < whole, "numpy's own memory: offsets and one block of codes"
 
 
 def test_texts_get_numbers_that_are_free(tiny_backbone: Backbone, bank: Bank) -> None:
@@ -152,14 +160,14 @@ def test_an_index_may_become_empty_and_grow_again(index: EndogenousIndex) -> Non
 def test_a_scan_that_fails_adds_nothing(
     index: EndogenousIndex, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    scan = engine.scan_documents
+    scan = engine.scan
 
     def failing(*args: Any, **kwargs: Any) -> Iterator[Any]:
         yield next(iter(scan(*args, **kwargs)))
         raise error("in the middle")
 
     before, stats = index.search(QUESTION), index.stats
-    monkeypatch.setattr(engine, "scan_documents", failing)
+    monkeypatch.setattr(engine, "scan", failing)
     with pytest.raises(error):
         index.add(["one more text", "and another one"])
     monkeypatch.undo()

@@ -10,7 +10,7 @@ from s3_retriever.backbone.spec import Tap
 from s3_retriever.codec import fit_scale
 from s3_retriever.errors import InputError
 from s3_retriever.fitting import TrainConfig, train_sae
-from s3_retriever.fitting.train_sae import _Trainer
+from s3_retriever.fitting.training import _Trainer
 
 TAPS = (Tap(3, 1),)
 ATOMS, ACTIVE, D = 96, 4, 32
@@ -99,7 +99,7 @@ def gradients_by_autograd(trainer: _Trainer, x: torch.Tensor) -> tuple[torch.Ten
 
 
 def test_gradients_written_by_hand_are_those_of_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s3_retriever.fitting.train_sae.fast_dtype", lambda rows: torch.float32)
+    monkeypatch.setattr("s3_retriever.fitting.training.fast_dtype", lambda rows: torch.float32)
     x = sparse_rows(256)
     trainer = _Trainer(x, SMALL, torch.Generator().manual_seed(0))
     expected = gradients_by_autograd(trainer, x)

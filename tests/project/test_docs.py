@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from s3_retriever.searching.attention import POWER, REACH
-from s3_retriever.searching.fusion import BM25_WEIGHT, DOCUMENT_WEIGHT, HOP_WEIGHT
-from s3_retriever.searching.searcher import DOUBT
-from s3_retriever.searching.spans import SPAN_CHARACTERS
+from s3_retriever.config import Weighing
 
 ROOT = Path(__file__).parents[2]
+WEIGHING = Weighing()
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
@@ -53,7 +51,7 @@ def test_the_reference_names_what_exists():
 
 
 def test_the_consumers_named_are_tested():
-    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
     rows = re.findall(r"^\| (`.+) \|.+\|$", text_of("consumers.md"), re.M)
     assert len(rows) > 15
     for row in rows:
@@ -63,9 +61,9 @@ def test_the_consumers_named_are_tested():
 
 def test_the_constants_told_are_the_codes():
     text = text_of("how-it-works.md")
-    assert f"weight {BM25_WEIGHT}:" in text
-    assert f"weight {DOCUMENT_WEIGHT}: the part called `document`" in text
-    assert f"weight {HOP_WEIGHT}, the part called" in text
-    assert f"exp(−difference / {DOUBT:g})" in text
-    assert f")^{POWER:g} · exp(−|S − S'| / {REACH:.0f} characters)" in text
-    assert f"about {SPAN_CHARACTERS}\ncharacters" in text
+    assert f"weight {WEIGHING.bm25}:" in text
+    assert f"weight {WEIGHING.document}: the part called `document`" in text
+    assert f"weight {WEIGHING.hop}, the part called" in text
+    assert f"exp(−difference / {WEIGHING.hop_temperature:g})" in text
+    assert f")^{WEIGHING.power:g} · exp(−|S − S'| / {WEIGHING.reach:.0f} characters)" in text
+    assert f"about {WEIGHING.span_characters}\ncharacters" in text

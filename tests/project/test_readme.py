@@ -13,12 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from s3_retriever.cli.main import COMMANDS, _parse, main
-from s3_retriever.config import ScanConfig
+from s3_retriever.config import ScanConfig, Weighing
 from s3_retriever.fitting import builtin_bank, builtin_sets
-from s3_retriever.searching.attention import POWER, REACH
-from s3_retriever.searching.fusion import BM25_WEIGHT, DOCUMENT_WEIGHT, HOP_WEIGHT
-from s3_retriever.searching.searcher import DOUBT, LEADS
-from s3_retriever.searching.spans import SPAN_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +22,7 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
 
 ROOT = Path(__file__).parents[2]
+WEIGHING = Weighing()
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"].keys()
@@ -111,16 +108,16 @@ def test_tables_are_those_of_the_results() -> None:
 def test_the_constants_are_those_chosen() -> None:
     file = ROOT / "benchmarks/results/constants.json"
     found = json.loads(file.read_text(encoding="utf-8"))
-    assert found["chosen"] == max(found["tried"], key=lambda tried: tried["recall"])["setting"]
+    assert found["chosen"] == max(found["best"], key=lambda tried: tried["recall"])["setting"]
     assert found["chosen"] == {
         "exponent": 1,
-        "power": POWER,
-        "reach": REACH,
-        "bm25": BM25_WEIGHT,
-        "document": DOCUMENT_WEIGHT,
-        "hop": HOP_WEIGHT,
-        "leads": LEADS,
-        "doubt": DOUBT,
+        "power": WEIGHING.power,
+        "reach": WEIGHING.reach,
+        "bm25": WEIGHING.bm25,
+        "document": WEIGHING.document,
+        "hop": WEIGHING.hop,
+        "hop_sources": WEIGHING.hop_sources,
+        "hop_temperature": WEIGHING.hop_temperature,
     }
 
 
@@ -141,9 +138,10 @@ def test_the_figures_are_those_of_the_code(default_backbone: Backbone) -> None:
         f"ends at layer {deepest + 1} of {layers}",
         f"{sum(len(labelled.questions) for labelled in builtin_sets())} labelled questions",
         f"{bank.width} latents per token",
-        f"decays over {REACH:.0f} characters",
-        f"weight {BM25_WEIGHT}, and the best sentence of the same document with {DOCUMENT_WEIGHT}.",
-        f"about {SPAN_CHARACTERS} characters",
+        f"decays over {WEIGHING.reach:.0f} characters",
+        f"weight {WEIGHING.bm25}, and the best sentence of the same document with "
+        f"{WEIGHING.document}.",
+        f"about {WEIGHING.span_characters} characters",
         f"({scan.chunk_tokens} + {scan.overlap_tokens} tokens by default)",
     ):
         assert claim in text, claim

@@ -45,7 +45,8 @@ def test_a_text_without_new_names(text: str) -> None:
 def test_the_tokens_of_names_ask_as_they_stand_behind_the_question(tiny_backbone: Backbone) -> None:
     bank = make_bank(tiny_backbone)
     texts = ["the bees", SPAN, f"{SPAN} {SPAN}"]
-    none, lead, twice = read_leads(tiny_backbone, bank, QUESTION, texts, SCAN)
+    spans = [(QUESTION, text) for text in texts]
+    none, lead, twice = read_leads(tiny_backbone, bank, spans, SCAN)
     assert none.names == () and twice.names == 2 * lead.names
     assert lead.names == ("Ole", "Ferreira", "61", "Ólöf", "Ferreira")
     whole = f"{QUESTION} {SPAN}"
@@ -64,9 +65,10 @@ def test_the_tokens_of_names_ask_as_they_stand_behind_the_question(tiny_backbone
 
 def test_no_lead_without_names_or_beyond_the_window(tiny_backbone: Backbone) -> None:
     bank = make_bank(tiny_backbone)
-    assert read_leads(tiny_backbone, bank, QUESTION, ["the bees", " "], SCAN)[0].names == ()
+    nameless = [(QUESTION, "the bees"), (QUESTION, " ")]
+    assert [lead.names for lead in read_leads(tiny_backbone, bank, nameless, SCAN)] == [(), ()]
     long = "why " * tiny_backbone.spec.max_positions
-    (lead,) = read_leads(tiny_backbone, bank, long, [SPAN], SCAN)
+    (lead,) = read_leads(tiny_backbone, bank, [(long, SPAN)], SCAN)
     assert lead.names == () and not len(lead.queries)
 
 

@@ -6,8 +6,8 @@ import copy
 import gc
 import threading
 from collections import deque
-from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +17,21 @@ import torch
 
 from random_bank import make_bank
 from s3_retriever.backbone import Backbone
-from s3_retriever.codec.codes import TokenCodes, join
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
-from s3_retriever.reading import chunks
-from s3_retriever.reading.chunks import Piece, Source, cut, fit_layout, layout_of, take_batch
+from s3_retriever.reading import chunks, forward
+from s3_retriever.reading.batches import take_batch
+from s3_retriever.reading.chunks import Piece, Source, cut, fit_layout, layout_of
 from s3_retriever.reading.clock import ScanClock, ScanReport
 from s3_retriever.reading.memory import fitting_tokens
 from s3_retriever.reading.scan import scan
-from s3_retriever.searching import postings
-from s3_retriever.searching.postings import Postings, PostingsBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from s3_retriever.codec import Bank
+    from s3_retriever.codec.codes import TokenCodes
 
 SMALL = ScanConfig(chunk_tokens=32, overlap_tokens=8, batch_tokens=256)
 TEXT = "the quick brown fox reads each passage of Paris once and answers 1 of 2024"
@@ -140,7 +139,9 @@ def test_windows_do_not_matter(
     tiny_backbone: Backbone, bank: Bank, mixed: list[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = codes_of(tiny_backbone, bank, mixed)
-    monkeypatch.setattr(chunks, "_WINDOW_BATCHES", 0)  # every document its own window
+    monkeypatch.setattr(
+        forward, "sources", partial(chunks.sources, window_batches=0)
+    )  # every document its own window
     got = codes_of(tiny_backbone, bank, mixed)
     assert list(got) == list(expected)
     for document in mixed:
@@ -287,7 +288,7 @@ def test_a_bounded_number_of_documents_is_open(
     tiny_backbone: Backbone, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = [make_document(f"n{i:03}", 12) for i in range(40)]
-    monkeypatch.setattr(chunks, "_WINDOW_BATCHES", 0)
+    monkeypatch.setattr(forward, "sources", partial(chunks.sources, window_batches=0))
     encode, tokenised = tiny_backbone.text.encode_batch, []
     monkeypatch.setattr(
         tiny_backbone.text, "encode_batch", lambda texts: tokenised.extend(texts) or encode(texts)
@@ -312,7 +313,7 @@ def test_a_scan_that_is_given_up_leaves_the_model_free(
             free.set()
 
     threading.Thread(target=take).start()
-    assert free.wait(5), "the lock is held between batches"
+    assert free.wait(60), "the lock is held between batches"
     stream.close()
     assert not any(module._forward_hooks for module in tiny_backbone.model.modules())
     assert not any(t.name.startswith("s3-tokenise") for t in threading.enumerate())
@@ -471,62 +472,6 @@ def test_report_counts_tokens_and_stages(
     assert twice.tokens == 2 * report.tokens
     assert twice.stages["forward"] == pytest.approx(2 * report.stages["forward"])
     assert "tokens/s" in str(report)
-
-
-# --- postings -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("run", [1, 20, 1 << 14])
-def test_postings_of_a_scan_are_those_of_its_codes(
-    run: int,
-    tiny_backbone: Backbone,
-    bank: Bank,
-    mixed: list[Document],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(postings, "RUN_TOKENS", run)
-    clock = ScanClock(tiny_backbone.device)
-    with closing(PostingsBuilder(bank, clock)) as builder:
-        entries = scan(tiny_backbone, bank, mixed, SMALL, clock=clock, postings=builder)
-        codes = [codes for _, codes in entries]
-        built = builder.done()
-    assert clock.report().stages["postings"] > 0
-    length, weights = sum(map(len, codes)), np.random.default_rng(0).random(bank.saes[0].n_latents)
-    monkeypatch.setattr(postings, "RUN_TOKENS", 1 << 14)
-    expected = Postings.of(bank, join(codes))
-    assert len(built) == len(expected) == len(bank.saes)
-    for one, other in zip(built, expected, strict=True):
-        assert np.array_equal(one.idf, other.idf)
-        np.testing.assert_allclose(one.sums(weights, length), other.sums(weights, length))
-    assert built[0].sums(weights, length).all()
-
-
-def test_postings_are_built_in_a_thread_of_their_own(
-    tiny_backbone: Backbone, bank: Bank, mixed: list[Document], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postings, "RUN_TOKENS", 20)
-    names = set()
-    invert = postings._invert
-
-    def spy(*args: Any) -> Any:
-        names.add(threading.current_thread().name)
-        return invert(*args)
-
-    monkeypatch.setattr(postings, "_invert", spy)
-    clock = ScanClock(tiny_backbone.device)
-    with closing(PostingsBuilder(bank, clock)) as builder:
-        stream = scan(tiny_backbone, bank, mixed, SMALL, clock=clock, postings=builder)
-        next(stream)
-        stream.close()
-    assert names == {"s3-postings_0"}
-    assert not any(thread.name in names for thread in threading.enumerate())
-
-
-def test_postings_of_nothing(tiny_backbone: Backbone, bank: Bank) -> None:
-    with closing(PostingsBuilder(bank, ScanClock(tiny_backbone.device))) as builder:
-        built = builder.done()
-    weights = np.ones(bank.saes[0].n_latents)
-    assert [posts.sums(weights, 3).tolist() for posts in built] == [[0, 0, 0]] * len(bank.saes)
 
 
 def test_an_empty_report_is_all_zero() -> None:

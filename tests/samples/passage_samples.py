@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 
+from s3_retriever.codec import Codes, JoinedCodes
 from s3_retriever.codec.codes import TokenCodes
 from s3_retriever.searching.passages import Passages
 
@@ -14,6 +16,18 @@ def token_codes(starts: Any, ends: Any) -> TokenCodes:
     none = np.empty((len(starts), 0), dtype=np.uint8)
     offsets = (np.asarray(side, dtype=np.int32) for side in (starts, ends))
     return TokenCodes(none, none, none, *offsets)
+
+
+def joined(codes: Codes, *cuts: int) -> JoinedCodes:
+    """Codes as those of documents that end at some tokens and at the last."""
+    bounds = [0, *cuts, len(codes.values)]
+    arrays = [part.numpy() for part in (codes.latents, codes.values, codes.residual)]
+    parts = []
+    for first, last in itertools.pairwise(bounds):
+        places = np.arange(last - first, dtype=np.int32)
+        own = (array[first:last] for array in arrays)
+        parts.append(TokenCodes(*own, places, places + 1))
+    return JoinedCodes(parts)
 
 
 def some_passages(sizes: list[list[int]]) -> Passages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import log
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from passage_samples import some_passages
+from passage_samples import joined, some_passages
 from random_bank import HEADS, K, make_bank
 from s3_retriever.codec import Bank, Codes, fit_residual
-from s3_retriever.searching import attention as scoring
-from s3_retriever.searching.attention import NOTHING, POWER, REACH, attention, blocks, standardise
-from s3_retriever.searching.coactivation import coactivation
-from s3_retriever.searching.fusion import BM25_WEIGHT, HOP_WEIGHT, fuse
-from s3_retriever.searching.lexical import Lexicon
-from s3_retriever.searching.postings import Postings
+from s3_retriever.config import Weighing
+from s3_retriever.searching.attention import AttentionScorer, blocks, softmax_peaks
+from s3_retriever.searching.coactivation import CoactivationScorer
+from s3_retriever.searching.fusion import Scores, fuse, standardise
+from s3_retriever.searching.lexical import LexicalScorer
+from s3_retriever.searching.scorer import NOTHING, Asked, IndexedText
 from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 SIZES = [[120, 60, 400, 90, 30], [80], [310, 40, 150, 150]]
 WEIGHTS = torch.tensor([0.5, 0.2, 1.3])
+WEIGHING = Weighing()
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +66,27 @@ def normal(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def coactivated(questions: Any, bank: Bank, codes: Codes, *rest: Any) -> Tensor:
-    return coactivation(questions, bank, Postings.of(bank, codes), *rest)
+def scored(
+    kind: Any, questions: Any, bank: Bank, codes: Codes, passages: Passages, skips: Any
+) -> Tensor:
+    text = IndexedText((), passages, joined(codes, 7, 7, 20), bank)
+    asked = [Asked("", *both) for both in zip(questions, skips, strict=True)]
+    return kind(text).scores(asked, np.arange(len(passages)), WEIGHING)
+
+
+def attention(*args: Any) -> Tensor:
+    return scored(AttentionScorer, *args)
+
+
+def coactivated(*args: Any) -> Tensor:
+    return scored(CoactivationScorer, *args)
+
+
+def lexical(sentences: list[str], passages: Passages, question: str) -> Tensor:
+    """BM25 where each sentence of the passages has a text of its own."""
+    text = SimpleNamespace(passages=passages, sentences=lambda: sentences)
+    asked = [Asked(question, torch.empty(0))]
+    return LexicalScorer(text).scores(asked, np.arange(len(passages)), WEIGHING)[0]
 
 
 def owned(passages: Passages) -> list[slice]:
@@ -84,21 +105,34 @@ def dense_attention(queries: Tensor, bank: Bank, codes: Codes, passages: Passage
         for a, tokens in enumerate(owned(passages)):
             if tokens.stop > tokens.start:
                 best[a] = shares[:, tokens].amax(1)
-        score = passages.smooth(best, REACH, POWER).sum(1)
+        score = passages.smooth(best, WEIGHING.reach, WEIGHING.power).sum(1)
         total += weight * (score - score.mean()) / score.std(correction=0)
     return total.float()
 
 
 @pytest.mark.parametrize("block", [1, 7, 30, 4096])
-def test_attention_is_the_dense_computation(
+def test_blocks_make_no_difference(
     block: int,
     queries: Tensor,
     bank: Bank,
     codes: Codes,
     passages: Passages,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(scoring, "_BLOCK_TOKENS", block)
+    x, reads = bank.decode(codes), bank.calibration.reads
+    y = bank.calibration.queries(queries)
+
+    def logits(tokens: slice) -> Tensor:
+        return torch.cat([x[tokens, tap] @ y[:, h].T for h, tap in enumerate(reads)], 1)
+
+    rows = len(reads) * len(queries)
+    peaks = softmax_peaks(logits, rows, passages, block)
+    expected = softmax_peaks(logits, rows, passages, 1 << 20)
+    torch.testing.assert_close(peaks, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_attention_is_the_dense_computation_for_questions_together(
+    queries: Tensor, bank: Bank, codes: Codes, passages: Passages
+) -> None:
     questions = [queries, queries[:1], queries.flip(0)[1:4]]
     result = attention(questions, bank, codes, passages, 3 * [NOTHING])
     expected = torch.stack([dense_attention(asked, bank, codes, passages) for asked in questions])
@@ -109,7 +143,7 @@ def test_attention_is_the_dense_computation(
 def test_sentences_left_out_get_nothing(
     score: Any, queries: Tensor, bank: Bank, codes: Codes, passages: Passages
 ) -> None:
-    home = passages.of(1)
+    home = passages.of_document(1)
     assert home == slice(5, 6)
     plain, result = score([queries, queries], bank, codes, passages, [NOTHING, home])
     assert result[home] == result.min()
@@ -120,9 +154,9 @@ def test_sentences_left_out_get_nothing(
 def test_attention_goes_to_what_is_not_left_out(
     queries: Tensor, bank: Bank, codes: Codes, passages: Passages
 ) -> None:
-    first, *_, last = passages.of(0), passages.of(2)
+    first, *_, last = passages.of_document(0), passages.of_document(2)
     bounds = passages.bounds
-    fewer = codes.rows(slice(int(bounds[last.start]), int(bounds[last.stop])))
+    fewer = joined(codes).rows(slice(int(bounds[last.start]), int(bounds[last.stop])))
     alone = replace(
         passages,
         document=passages.document[last],
@@ -172,18 +206,17 @@ def test_coactivation_is_equation_7(
                 per_token[t] += asked[f] / (log(1 + len(tokens)) + 1)
     assert sum(per_token) > 0
     best = torch.tensor([max(per_token[tokens], default=0.0) for tokens in owned(passages)])
-    expected = standardise(passages.smooth(best, REACH, POWER))
+    expected = standardise(passages.smooth(best, WEIGHING.reach, WEIGHING.power))
     result = coactivated([queries, queries], bank, codes, passages, 2 * [NOTHING])
     torch.testing.assert_close(result, expected.expand(2, -1), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 5, 64, 10_000])
-def test_blocks_hold_whole_sentences(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "_BLOCK_TOKENS", size)
+def test_blocks_hold_whole_sentences(size: int) -> None:
     counts = np.random.default_rng(0).integers(0, 12, 200)
     counts[:3] = counts[-4:] = 0
     bounds = np.concatenate([[0], np.cumsum(counts)])
-    ranges = list(blocks(bounds))
+    ranges = list(blocks(bounds, size))
     read = [token for a, b in ranges for token in range(bounds[a], bounds[b])]
     assert read == list(range(bounds[-1]))
     for first, last in ranges:
@@ -199,9 +232,18 @@ def test_standardised_scores_have_mean_0_and_deviation_1() -> None:
 
 def test_parts_are_weighed_and_added() -> None:
     s3, bm25 = normal(2, 6, seed=6)
-    torch.testing.assert_close(fuse({"s3": s3, "bm25": bm25}), s3 + BM25_WEIGHT * bm25)
-    torch.testing.assert_close(fuse({"s3": s3, "hop": bm25}), s3 + HOP_WEIGHT * bm25)
-    torch.testing.assert_close(fuse({"s3": s3}), s3)
+    weighing = Weighing(bm25=0.25, hop=0.75)
+    torch.testing.assert_close(fuse({"s3": s3, "bm25": bm25}, weighing), s3 + 0.25 * bm25)
+    torch.testing.assert_close(fuse({"s3": s3, "hop": bm25}, weighing), s3 + 0.75 * bm25)
+    torch.testing.assert_close(fuse({"s3": s3}, weighing), s3)
+
+
+def test_a_part_may_bring_candidates_of_its_own() -> None:
+    first = Scores(np.array([1, 4]), {"s3": torch.tensor([1.0, 2.0])}, Weighing(hop=0.5))
+    both = first.plus("hop", torch.arange(6).float(), np.array([2, 4]))
+    assert both.candidates.tolist() == [1, 2, 4] and both.place(4) == 2
+    assert both.total.tolist() == [1.5, 1.0, 4.0]
+    assert both.over(6, -1.0).tolist() == [-1.0, 1.5, 1.0, -1.0, 4.0, -1.0]
 
 
 def test_words_are_stemmed_and_stop_words_left_out() -> None:
@@ -218,13 +260,13 @@ def test_bm25_finds_the_rare_word_and_its_neighbours() -> None:
     passages = some_passages([[100] * 6, [100] * 6])
     texts = ["ships saw the lamp of the tower"] * 12
     texts[3] = "the keeper climbed"
-    scores = Lexicon(texts, passages).scores("Did a keeper climb?")
+    scores = lexical(texts, passages, "Did a keeper climb?")
     assert scores.argmax() == 3
     assert scores[2] > scores[1] > scores[8] and scores[8] == scores[11]
 
 
 def test_bm25_without_a_word_to_go_by() -> None:
     passages = some_passages([[100] * 3])
-    assert (Lexicon(["a lamp", "a tower", "a ship"], passages).scores("Who was it?") == 0).all()
-    assert (Lexicon(["a lamp", "a tower", "a ship"], passages).scores("zebra") == 0).all()
-    assert (Lexicon(["", "!", "the"], passages).scores("lamp") == 0).all()
+    assert (lexical(["a lamp", "a tower", "a ship"], passages, "Who was it?") == 0).all()
+    assert (lexical(["a lamp", "a tower", "a ship"], passages, "zebra") == 0).all()
+    assert (lexical(["", "!", "the"], passages, "lamp") == 0).all()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from passage_samples import some_passages, token_codes
+from passage_samples import some_passages
 from s3_retriever.documents import Document
-from s3_retriever.searching.passages import REACH, cut_passages
+from s3_retriever.searching.passages import MIN_NEIGHBOUR_WEIGHT, cut_passages
 from small_corpus import SOURCES
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_smooth_leaves_out_what_hardly_counts() -> None:
     scores[20] = 1.0
     result = passages.smooth(scores, 200.0, 1.0)
     weights = torch.exp(-(torch.arange(40) - 20).abs() * 100 / 200.0)
-    torch.testing.assert_close(result, torch.where(weights >= REACH, weights, 0.0))
+    torch.testing.assert_close(result, torch.where(weights >= MIN_NEIGHBOUR_WEIGHT, weights, 0.0))
 
 
 def test_smooth_keeps_documents_apart() -> None:
@@ -71,7 +71,7 @@ def test_every_token_belongs_to_the_sentence_of_its_last_character(
 ) -> None:
     documents = [Document(name, text) for name, text in SOURCES.items()]
     encoded = tiny_backbone.text.encode_batch([document.text for document in documents])
-    passages = cut_passages(documents, [token_codes(text.starts, text.ends) for text in encoded])
+    passages = cut_passages(documents, [text.ends for text in encoded])
     assert passages.bounds[0] == 0 and passages.bounds[-1] == sum(map(len, encoded))
     places = [(number, end) for number, text in enumerate(encoded) for end in text.ends]
     for a in range(len(passages)):
@@ -82,7 +82,7 @@ def test_every_token_belongs_to_the_sentence_of_its_last_character(
 
 def test_sentences_of_each_document_tile_it() -> None:
     documents = [Document(name, text) for name, text in SOURCES.items()]
-    passages = cut_passages(documents, [token_codes([0], [1])] * len(documents))
+    passages = cut_passages(documents, [np.array([1])] * len(documents))
     for number, document in enumerate(documents):
         mine = passages.document == number
         ends = passages.end[mine]
@@ -93,7 +93,7 @@ def test_sentences_of_each_document_tile_it() -> None:
 def test_sentences_may_own_no_token() -> None:
     text = "The first sentence of this text. The second one is here too. And there is a third."
     first = text.index("The second")
-    passages = cut_passages([Document("a", text)], [token_codes([0, 70], [5, 75])])
+    passages = cut_passages([Document("a", text)], [np.array([5, 75])])
     assert passages.end[0] == first
     assert passages.bounds.tolist() == [0, 1, 1, 2]
 
@@ -103,6 +103,6 @@ def test_random_offsets_are_all_owned() -> None:
     text = "A sentence of the text is this one here. " * 30
     for _ in range(50):
         ends = np.array(sorted(chance.choices(range(1, len(text) + 1), k=chance.randint(1, 60))))
-        passages = cut_passages([Document("a", text)], [token_codes(ends - 1, ends)])
+        passages = cut_passages([Document("a", text)], [ends])
         owner = np.repeat(np.arange(len(passages)), np.diff(passages.bounds))
         assert (passages.start[owner] < ends).all() and (ends <= passages.end[owner]).all()

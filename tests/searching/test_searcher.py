@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,10 @@ import pytest
 from random_bank import make_bank
 from s3_retriever.config import ScanConfig, SearchConfig
 from s3_retriever.documents import Document, Span
+from s3_retriever.engine.corpus import Corpus, indexed_text
 from s3_retriever.reading.questions import read_questions
 from s3_retriever.reading.scan import scan
-from s3_retriever.searching import searcher as search
+from s3_retriever.searching.scorer import Asked
 from s3_retriever.searching.searcher import Searcher
 from small_corpus import METADATAS, QUESTIONS, SOURCES
 
@@ -47,20 +50,32 @@ def codes(tiny_backbone: Backbone, bank: Bank) -> dict[str, TokenCodes]:
 
 @pytest.fixture(scope="module")
 def queries(tiny_backbone: Backbone, bank: Bank) -> Tensor:
-    (reading,) = read_questions(tiny_backbone, bank, [QUESTION], SCAN)
-    return reading.queries
+    (queries,) = read_questions(tiny_backbone, bank, [QUESTION], SCAN)
+    return queries
 
 
 @pytest.fixture(scope="module")
 def find(codes: dict[str, TokenCodes], bank: Bank, queries: Tensor) -> Any:
     """Search the corpus by settings, or for some of its documents."""
-    searcher = Searcher(DOCUMENTS, [codes[d.id] for d in DOCUMENTS], bank)
+    corpus = Corpus([(document, codes[document.id]) for document in DOCUMENTS], bank)
 
     def run(config: SearchConfig, keep: Any = None) -> tuple[Span, ...]:
-        mask = None if keep is None else np.array(keep, dtype=bool)
-        return searcher.search(QUESTION, queries, mask, config)
+        return spans_of(corpus.searcher(keep and kept_by(keep)), queries, config)
 
     return run
+
+
+def kept_by(keep: Sequence[int]) -> Any:
+    """A filter for some of the documents, by their places."""
+    wanted = [metadata for metadata, kept in zip(METADATAS, keep, strict=True) if kept]
+    return lambda metadata: dict(metadata) in wanted
+
+
+def spans_of(searcher: Searcher | None, queries: Tensor, config: SearchConfig) -> tuple[Span, ...]:
+    if searcher is None:
+        return ()
+    (scores,) = searcher.score([Asked(QUESTION, queries)], config)
+    return searcher.spans(scores, config)
 
 
 def total(spans: Sequence[Span]) -> int:
@@ -109,9 +124,9 @@ def test_a_filter_gives_what_these_documents_alone_give(
     keep: tuple[int, ...], find: Any, codes: dict[str, TokenCodes], bank: Bank, queries: Tensor
 ) -> None:
     kept = [document for document, wanted in zip(DOCUMENTS, keep, strict=True) if wanted]
-    alone = Searcher(kept, [codes[document.id] for document in kept], bank)
+    alone = Searcher(indexed_text(kept, [codes[document.id] for document in kept], bank))
     for config in (ALL, SearchConfig(k=3, bias_tokens=9, order="document")):
-        assert find(config, keep) == alone.search(QUESTION, queries, None, config)
+        assert find(config, keep) == spans_of(alone, queries, config)
         assert find(config, keep) == find(config, keep)
 
 
@@ -120,14 +135,15 @@ def test_filters_that_keep_all_or_none(find: Any) -> None:
     assert find(ALL, [0, 0, 0, 0]) == ()
 
 
-def test_few_filtered_corpora_are_kept(
-    codes: dict[str, TokenCodes], bank: Bank, queries: Tensor
-) -> None:
-    searcher = Searcher(DOCUMENTS, [codes[d.id] for d in DOCUMENTS], bank)
+def test_few_filtered_corpora_are_kept(codes: dict[str, TokenCodes], bank: Bank) -> None:
+    corpus = Corpus([(document, codes[document.id]) for document in DOCUMENTS], bank)
+    made = []
     for number in range(1, 15):
-        keep = np.array([number >> bit & 1 for bit in range(4)], dtype=bool)
-        assert searcher.search(QUESTION, queries, keep, ALL)
-        assert len(searcher._subsets) <= search._SUBSETS_KEPT
+        keep = kept_by([number >> bit & 1 for bit in range(4)])
+        made.append(weakref.ref(corpus.searcher(keep)))
+        assert corpus.searcher(keep) is made[-1]()
+    gc.collect()
+    assert 1 <= sum(searcher() is not None for searcher in made) <= 5
 
 
 def test_a_token_budget_is_spent_to_the_last_token(find: Any) -> None:
@@ -179,13 +195,13 @@ def test_bias_of_a_document_shorter_than_it(
 ) -> None:
     documents = [Document("a", "One short text."), Document("b", "Another.")]
     scanned = {document.id: rows for document, rows in scan(tiny_backbone, bank, documents, SCAN)}
-    searcher = Searcher(documents, [scanned["a"], scanned["b"]], bank)
-    spans = searcher.search(QUESTION, queries, None, SearchConfig(bias_tokens=500))
+    searcher = Searcher(indexed_text(documents, [scanned["a"], scanned["b"]], bank))
+    spans = spans_of(searcher, queries, SearchConfig(bias_tokens=500))
     assert sorted(span.text for span in spans) == ["Another.", "One short text."]
 
 
 def test_white_space_is_no_span(tiny_backbone: Backbone, bank: Bank, queries: Tensor) -> None:
     blank = " \n" * 400
     (entry,) = scan(tiny_backbone, bank, [Document("a", f"{blank}Some words.{blank}")], SCAN)
-    spans = Searcher([entry[0]], [entry[1]], bank).search(QUESTION, queries, None, ALL)
+    spans = spans_of(Searcher(indexed_text([entry[0]], [entry[1]], bank)), queries, ALL)
     assert [span.text for span in spans] == ["Some words."]

@@ -1,4 +1,4 @@
-"""From scores of sentences to disjoint spans."""
+"""From scores of sentences to disjoint peaks."""
 
 from __future__ import annotations
 
@@ -6,38 +6,40 @@ import numpy as np
 import pytest
 
 from passage_samples import some_passages
-from s3_retriever.searching.spans import SPAN_CHARACTERS, Peak, pick
+from s3_retriever.searching.peaks import Peak, pick
+
+CHARACTERS = 240
 
 
 def test_the_best_come_first() -> None:
     passages = some_passages([[300] * 4])
     scores = np.array([0.1, 0.9, 0.3, 0.5])
-    assert pick(scores, passages, 3) == [Peak(1, 2, 1), Peak(3, 4, 3), Peak(2, 3, 2)]
+    assert pick(scores, passages, 3, CHARACTERS) == [Peak(1, 2, 1), Peak(3, 4, 3), Peak(2, 3, 2)]
 
 
 def test_a_peak_grows_by_its_better_neighbour() -> None:
     passages = some_passages([[100] * 5])
     scores = np.array([0.0, 0.5, 1.0, 0.6, 0.4])
-    assert pick(scores, passages, 1) == [Peak(1, 4, 2)]
-    assert pick(scores[::-1], passages, 1) == [Peak(1, 4, 2)]
-    assert pick(np.array([0.0, 0.1, 1.0, 0.6, 0.4]), passages, 1) == [Peak(2, 5, 2)]
+    assert pick(scores, passages, 1, CHARACTERS) == [Peak(1, 4, 2)]
+    assert pick(scores[::-1], passages, 1, CHARACTERS) == [Peak(1, 4, 2)]
+    assert pick(np.array([0.0, 0.1, 1.0, 0.6, 0.4]), passages, 1, CHARACTERS) == [Peak(2, 5, 2)]
 
 
 def test_what_is_covered_is_out() -> None:
     passages = some_passages([[100] * 5])
     scores = np.array([0.1, 0.8, 1.0, 0.9, 0.2])
-    assert pick(scores, passages, 9) == [Peak(1, 4, 2), Peak(4, 5, 4), Peak(0, 1, 0)]
+    assert pick(scores, passages, 9, CHARACTERS) == [Peak(1, 4, 2), Peak(4, 5, 4), Peak(0, 1, 0)]
 
 
 def test_documents_are_not_crossed() -> None:
     passages = some_passages([[50, 50], [50], [50, 50]])
     scores = np.array([0.1, 0.8, 1.0, 0.9, 0.2])
-    assert pick(scores, passages, 9) == [Peak(2, 3, 2), Peak(3, 5, 3), Peak(0, 2, 1)]
+    assert pick(scores, passages, 9, CHARACTERS) == [Peak(2, 3, 2), Peak(3, 5, 3), Peak(0, 2, 1)]
 
 
 def test_ties_go_to_the_earlier() -> None:
     passages = some_passages([[300] * 3])
-    assert [peak.top for peak in pick(np.zeros(3), passages, 9)] == [0, 1, 2]
+    assert [peak.top for peak in pick(np.zeros(3), passages, 9, CHARACTERS)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -46,7 +48,7 @@ def test_any_scores_give_disjoint_spans_that_cover_all(seed: int) -> None:
     sizes = [random.integers(1, 320, random.integers(1, 20)).tolist() for _ in range(8)]
     passages = some_passages(sizes)
     scores = random.normal(size=len(passages))
-    peaks = pick(scores, passages, len(passages))
+    peaks = pick(scores, passages, len(passages), CHARACTERS)
     owner = np.full(len(passages), -1)
     for number, peak in enumerate(peaks):
         assert peak.first <= peak.top < peak.last
@@ -55,8 +57,15 @@ def test_any_scores_give_disjoint_spans_that_cover_all(seed: int) -> None:
         assert len(set(passages.document[peak.first : peak.last])) == 1
         assert scores[peak.top] == scores[peak.first : peak.last].max()
         length = passages.end[peak.last - 1] - passages.start[peak.first]
-        assert length < SPAN_CHARACTERS + 2 * 320
+        assert length < CHARACTERS + 2 * 320
     assert (owner >= 0).all()
     tops = [scores[peak.top] for peak in peaks]
     assert tops == sorted(tops, reverse=True)
-    assert pick(scores, passages, 3) == peaks[:3]
+    assert pick(scores, passages, 3, CHARACTERS) == peaks[:3]
+
+
+def test_a_sentence_that_was_not_scored_is_no_peak() -> None:
+    passages = some_passages([[100] * 5])
+    scores = np.array([-np.inf, 1.0, -np.inf, -np.inf, 0.5])
+    peaks = pick(scores, passages, 9, CHARACTERS)
+    assert [peak.top for peak in peaks] == [1, 4]
