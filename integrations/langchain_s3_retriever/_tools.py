@@ -65,7 +65,7 @@ class Tools:
         if choice in made.names:
             return replace(made, chosen=str(choice))
         raise InputError(
-            f"tool_choice={choice!r} will not do; name one of {', '.join(made.names) or 'no tools'}"
+            f"tool_choice={choice!r} is invalid: name one of {', '.join(made.names) or 'no tools'}"
         )
 
     @property

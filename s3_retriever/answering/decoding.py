@@ -1,22 +1,18 @@
-"""Following a generation of transformers token by token, and leaving the model as it was."""
+"""Following a generation of transformers token by token."""
 
 from __future__ import annotations
 
-import logging
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import StoppingCriteria
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-_REMARKING = ("utils", "configuration_utils")
+    from collections.abc import Callable
 
 
-class Reader(StoppingCriteria):  # type: ignore[misc]
+class StopStrings(StoppingCriteria):  # type: ignore[misc]
     """Follows a generation token by token: keeps its text, hands it on, says when to stop.
 
     Text is handed on only when nothing to come can change it: not the beginning of what may become
@@ -81,33 +77,3 @@ class Reader(StoppingCriteria):  # type: ignore[misc]
         if end > self._sent:
             self._emit(self.text[self._sent : end])
             self._sent = end
-
-
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """Evaluation mode for a while; every submodule's own mode comes back."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence, in this thread, the library's remarks on how the model's own defaults combine."""
-    thread = threading.get_ident()
-    loggers = [logging.getLogger(f"transformers.generation.{m}") for m in _REMARKING]
-
-    def elsewhere(record: logging.LogRecord) -> bool:
-        return record.thread != thread or record.levelno > logging.WARNING
-
-    for logger in loggers:
-        logger.addFilter(elsewhere)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(elsewhere)

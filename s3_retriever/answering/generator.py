@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,9 @@ import torch
 from jinja2.exceptions import TemplateError
 from transformers import GenerationConfig, StoppingCriteriaList
 
-from s3_retriever.answering.decoding import Reader, evaluating, quiet
+from s3_retriever.answering.decoding import StopStrings
 from s3_retriever.answering.prompt_text import ControlTokens, read
+from s3_retriever.backbone.modes import evaluating, quiet_generation
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ class TextGenerator:
             The new text alone, without the prompt and without special tokens.
 
         Raises:
-            InputError: an empty prompt, one too long for the model's window, or a setting that
-                will not do.
+            InputError: an empty prompt, one too long for the model's window, or an invalid
+                setting.
         """
         request = self._request(prompt, max_new_tokens, stop, temperature)
-        reader = Reader(self._decode, len(request.ids), request.stops)
+        reader = StopStrings(self._decode, len(request.ids), request.stops)
         self._run(request, reader)
         return reader.text
 
@@ -141,9 +141,8 @@ class TextGenerator:
 
     @property
     def model_name(self) -> str:
-        """Name of the model: the last part of where it was loaded from, or its architecture."""
-        name = getattr(self.backbone.model.config, "name_or_path", "")
-        return PurePath(name).name or self.backbone.spec.architecture
+        """Name of the model."""
+        return self.backbone.name
 
     def _render(self, turns: Sequence[Message]) -> str:
         try:
@@ -171,9 +170,9 @@ class TextGenerator:
         if not all(isinstance(text, str) and text for text in stops):
             raise InputError(f"stop must hold non-empty strings, not {stop!r}")
         if max_new_tokens < 1:
-            raise InputError(f"max_new_tokens={max_new_tokens} will not do; it must be at least 1")
+            raise InputError(f"max_new_tokens={max_new_tokens} is invalid: at least 1")
         if temperature < 0:
-            raise InputError(f"temperature={temperature} will not do; 0 is greedy, more is freer")
+            raise InputError(f"temperature={temperature} is invalid: 0 (greedy) or more")
         ids = self.encode(prompt)
         if not ids:
             raise InputError("the prompt is empty; give the model something to continue")
@@ -208,12 +207,12 @@ class TextGenerator:
             **sampling,
         )
 
-    def _run(self, request: _Request, reader: Reader) -> None:
+    def _run(self, request: _Request, reader: StopStrings) -> None:
         with self.backbone.lock:
             if reader.cancelled.is_set():
                 return
             ids = torch.tensor([request.ids], device=self.backbone.device)
-            with evaluating(self.backbone.model), quiet():
+            with evaluating(self.backbone.model), quiet_generation():
                 self.backbone.model.generate(
                     input_ids=ids,
                     attention_mask=torch.ones_like(ids),
@@ -224,7 +223,7 @@ class TextGenerator:
 
     def _stream(self, request: _Request) -> Iterator[str]:
         pieces: SimpleQueue[str | BaseException | None] = SimpleQueue()
-        reader = Reader(self._decode, len(request.ids), request.stops, pieces.put)
+        reader = StopStrings(self._decode, len(request.ids), request.stops, pieces.put)
 
         def work() -> None:
             try:

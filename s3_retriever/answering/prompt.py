@@ -48,7 +48,7 @@ def passages(spans: Sequence[Span]) -> str:
 
 
 def distinct(spans: Sequence[Span]) -> list[Span]:
-    """Of spans with the same text keep the best, in the order they have."""
+    """Drop spans whose text repeats, keeping the best-scoring one and the order."""
     best: dict[str, Span] = {}
     for span in sorted(spans, key=lambda span: -span.score):
         best.setdefault(span.text, span)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import threading
 from contextlib import contextmanager
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Self
 
 from s3_retriever.backbone.families import family_of, spec_of
 from s3_retriever.backbone.fingerprint import fingerprint
 from s3_retriever.backbone.loading import load_pretrained
+from s3_retriever.backbone.modes import evaluating
 from s3_retriever.backbone.reader import TapReader
 from s3_retriever.backbone.sharing import Origin, loaded_once, remember
 from s3_retriever.backbone.tokens import TextTokenizer
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from torch import nn
 
     from s3_retriever.backbone.spec import Head, ModelSpec, Tap
 
@@ -125,6 +126,12 @@ class Backbone:
         return loaded_once, (self._origin,)
 
     @property
+    def name(self) -> str:
+        """The last part of where the model was loaded from, or its architecture."""
+        source = getattr(self.model.config, "name_or_path", "")
+        return PurePath(source).name or self.spec.architecture
+
+    @property
     def device(self) -> torch.device:
         """Device of the token embeddings, where input ids go."""
         return self._embedding.device
@@ -150,7 +157,7 @@ class Backbone:
         """
         self._check_places(taps, heads)
         reader = TapReader(self._decoder, self._family, self.spec, taps, heads)
-        with self.lock, _evaluating(self._decoder), reader.attached():
+        with self.lock, evaluating(self._decoder), reader.attached():
             yield reader
 
     def fingerprint(self, taps: Sequence[Tap]) -> str:
@@ -204,15 +211,3 @@ class Backbone:
                     f"{head} does not exist: the model has {spec.layers} layers of "
                     f"{spec.heads} query heads"
                 )
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; every submodule's own mode comes back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from s3_retriever.backbone.gguf import converted, default_gguf
+from s3_retriever.backbone.modes import best_dtype, quiet_loading
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 _CHOICES = "a local folder, a hub id, a .gguf file, or nothing for the default model"
 
@@ -27,7 +27,7 @@ def load_pretrained(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    with quietly():
+    with quiet_loading():
         source = str(_source(name_or_path, progress))
         try:
             tokenizer = AutoTokenizer.from_pretrained(source)
@@ -37,17 +37,6 @@ def load_pretrained(
                 f"cannot load a model from {source!r}: {_first_line(error)}; give {_CHOICES}"
             ) from error
     return model.to(device).eval(), tokenizer
-
-
-def best_dtype(device: torch.device) -> torch.dtype:
-    """Return bfloat16 where the device computes with it natively, else float32."""
-    native = device.type != "cpu" or _cpu_has_bfloat16()
-    return torch.bfloat16 if native else torch.float32
-
-
-def _cpu_has_bfloat16() -> bool:
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
 
 
 def _source(name_or_path: str | Path | None, progress: Callable[[str], None] | None) -> Path | str:
@@ -84,19 +73,3 @@ def _find_on_hub(name: str) -> None:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Silence transformers' log and progress bars for a while."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -68,13 +68,6 @@ class TapReader:
         """
         return self._read(self._heads, input_ids, attention_mask)
 
-    def both(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return `keys` and `queries` of one forward pass."""
-        together = self._read((*self._taps, *self._heads), input_ids, attention_mask)
-        return together[:, :, : len(self._taps)], together[:, :, len(self._taps) :]
-
     @contextmanager
     def attached(self) -> Iterator[TapReader]:
         """Hook into the model, and let go of it whatever happens."""

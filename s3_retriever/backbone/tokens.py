@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from s3_retriever.documents import whole_text
 from s3_retriever.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ class TextTokenizer:
         Raises:
             InputError: not a str, or a lone surrogate in it.
         """
-        _check(text)
+        if not isinstance(text, str):
+            kind = type(text).__name__
+            raise InputError(f"text must be a str, not {kind}; decode it first")
+        text = whole_text(text, "the text")
         ids = [np.zeros(0, np.int64)]
         offsets = [np.zeros((0, 2), np.int32)]
         for start, piece in _pieces(text):
@@ -120,18 +124,6 @@ class TextTokenizer:
     def count(self, text: str) -> int:
         """Return the length of a text in tokens."""
         return len(self.encode(text))
-
-
-def _check(text: str) -> None:
-    if not isinstance(text, str):
-        raise InputError(f"text must be a str, not {type(text).__name__}; decode it first")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"the text has a lone surrogate, {text[error.start]!r}, at character {error.start}; "
-            "decode its bytes again with errors='replace'"
-        ) from error
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:

@@ -120,9 +120,7 @@ def _numbers(sizes: str) -> list[int]:
     try:
         return [int(size) for size in sizes.split(",")]
     except ValueError as error:
-        raise InputError(
-            f"--budgets {sizes} will not do; give characters, such as 1000,2000"
-        ) from error
+        raise InputError(f"--budgets {sizes} is invalid: characters, such as 1000,2000") from error
 
 
 def _writable(name: str | None, kind: str) -> None:

@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latents", type=int, metavar="N", help="size of the dictionary")
     parser.add_argument("--k", type=int, metavar="N", help="latents kept per token")
     parser.add_argument("--steps", type=int, metavar="N")
+    parser.add_argument(
+        "--sites",
+        choices=("joint", "layer"),
+        default="joint",
+        help="one autoencoder for all heads together, or one for each layer as in the paper",
+    )
     parser.add_argument("--seed", type=int, metavar="N")
     common.add_model(parser)
     common.add_quiet(parser)
@@ -53,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         calibration = shipped.calibration
     else:
         calibration = calibrate(backbone, builtin_sets(), progress=progress)
-    bank = make_bank(backbone, calibration, documents, config, progress=progress)
+    bank = make_bank(backbone, calibration, documents, config, sites=args.sites, progress=progress)
     bank.save(args.output)
     if args.json:
         common.print_json({"bank": args.output, **bank.metadata})

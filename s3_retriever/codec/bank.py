@@ -17,11 +17,12 @@ from s3_retriever.codec.calibration import ARRAYS
 from s3_retriever.codec.codes import Codes
 from s3_retriever.codec.sae import WEIGHTS
 from s3_retriever.codec.topk import check_finite, encode_unchecked, fast_dtype
-from s3_retriever.errors import BankError, InputError, ModelMismatchError
+from s3_retriever.errors import BankError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from s3_retriever.backbone import Backbone
     from s3_retriever.codec.calibration import Calibration
     from s3_retriever.codec.residual import Residual
     from s3_retriever.codec.sae import Sae
@@ -79,9 +80,12 @@ class Bank:
     @property
     def nbytes(self) -> int:
         """Bytes of all weights in memory."""
+        return sum(tensor.nbytes for tensor in self._tensors())
+
+    def _tensors(self) -> list[Tensor]:
         tensors = [getattr(self.calibration, name) for name in ARRAYS]
         tensors += [getattr(sae, name) for sae in self.saes for name in WEIGHTS]
-        return sum(tensor.nbytes for tensor in tensors)
+        return tensors if self.residual is None else [*tensors, self.residual.scale]
 
     @cached_property
     def sites(self) -> tuple[tuple[int, ...], ...]:
@@ -96,7 +100,7 @@ class Bank:
 
     def heads_of(self, sae: int) -> tuple[int, ...]:
         """Return the numbers (in `calibration.heads`) of the heads that read a site."""
-        reads = self.calibration.reads
+        reads = self.calibration.tap_of_head
         return tuple(h for h, tap in enumerate(reads) if tap in self.sites[sae])
 
     def encode(self, keys: Tensor, dtype: torch.dtype | None = None) -> Codes:
@@ -143,7 +147,9 @@ class Bank:
         for j in range(len(self.saes)):
             there, slots = self._decoders(j, latents.device), self.slots(j)
             part = there.decode(latents[:, slots], there.dequantise(values[:, slots]))
-            for place, tap in enumerate(self.sites[j]):  # numbers, for a list waits for the device
+            for place, tap in enumerate(
+                self.sites[j]
+            ):  # by int: a list would synchronise with the GPU
                 x[:, tap] = part[:, place * d : (place + 1) * d]
         return x.flatten(1)
 
@@ -152,7 +158,7 @@ class Bank:
         if self.residual is None:
             return values.new_empty(len(values), 0)
         place = ("residual", keys.device)
-        if place not in self._folded:  # a copy in every batch would wait for the device
+        if place not in self._folded:  # cached: copying on every batch would synchronise
             self._folded[place] = self.calibration.to(keys.device), self.residual.to(keys.device)
         calibration, residual = self._folded[place]
         x = calibration.keys(keys).flatten(1)
@@ -173,7 +179,7 @@ class Bank:
         """``f32[N, H]``: at each tap the weights of the heads that read it, as shares of 1."""
         calibration = self.calibration
         share = torch.zeros(len(calibration.taps), len(calibration.heads))
-        for head, tap in enumerate(calibration.reads):
+        for head, tap in enumerate(calibration.tap_of_head):
             share[tap, head] = calibration.head_weights[head]
         return share / share.sum(1, keepdim=True).clamp_min(1e-12)
 
@@ -195,21 +201,12 @@ class Bank:
         pairs = zip(self.saes, self.sites, strict=True)
         return [sae.to(y.device).encode(mean[:, list(site)].flatten(1)) for sae, site in pairs]
 
-    def check(self, fingerprint: str) -> None:
-        """Refuse a model other than the one the bank was made for.
-
-        Args:
-            fingerprint: `Backbone.fingerprint` of the model at hand, for this bank's taps.
-
-        Raises:
-            ModelMismatchError: it differs.
-        """
-        if fingerprint != self.fingerprint:
-            name = self.model_name or "another model"
-            raise ModelMismatchError(
-                f"the bank was made for {name} (fingerprint {self.fingerprint[:12]}), not for this "
-                f"model ({fingerprint[:12]}): load that model, or leave out `bank` to have one made"
-            )
+    def fits(self, backbone: Backbone) -> bool:
+        """Whether the bank was made for this model, by the fingerprint of its weights."""
+        try:
+            return backbone.fingerprint(self.calibration.taps) == self.fingerprint
+        except InputError:  # the model has no such taps
+            return False
 
     def digest(self) -> str:
         """Return the codec's fingerprint: a hex digest of all that decides codes and weights."""
@@ -226,10 +223,9 @@ class Bank:
             "saes": [(sae.k, sae.scale, self.sites[j]) for j, sae in enumerate(self.saes)],
         }
         total = hashlib.sha256(json.dumps(sizes).encode())
-        tensors = [getattr(calibration, name) for name in ARRAYS]
-        tensors += [getattr(sae, name) for sae in self.saes for name in WEIGHTS]
+        tensors = self._tensors()
         if self.residual is not None:
-            tensors += [self.residual.scale, torch.tensor(self.residual.gain_scale)]
+            tensors.append(torch.tensor(self.residual.gain_scale))
         for tensor in tensors:
             total.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
         return total.hexdigest()

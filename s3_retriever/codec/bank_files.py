@@ -37,7 +37,6 @@ VERSION = 1
 """Version of the bank folder's format."""
 
 _RESIDUAL = "residual.safetensors"
-_DEFAULT_SCALE = 1e-3  # for an SAE made elsewhere: values up to 65, in 255 steps
 _NAMES = {"w_enc": "W_enc", "b_enc": "b_enc", "w_dec": "W_dec", "b_dec": "b_dec"}
 
 
@@ -241,13 +240,11 @@ def _sae_files(sae: Sae, model_name: str) -> dict[str, bytes]:
     return {"sae_weights.safetensors": save(tensors), "cfg.json": _json(config)}
 
 
-def load_sae(folder: str | Path, *, taps: Sequence[Tap] | None = None) -> Sae:
-    """Open one TopK SAE in the layout of SAELens, ours or one made elsewhere.
+def load_sae(folder: str | Path) -> Sae:
+    """Open one TopK SAE of a bank, in the layout of SAELens.
 
     Args:
         folder: With ``cfg.json`` and ``sae_weights.safetensors``.
-        taps: What it reads; needed where its metadata does not say so. Fit the quantisation step
-            of an SAE made elsewhere with `fit_scale`.
 
     Raises:
         BankError: missing, damaged, not a TopK SAE, or holding non-finite weights.
@@ -264,32 +261,21 @@ def load_sae(folder: str | Path, *, taps: Sequence[Tap] | None = None) -> Sae:
             f"{config.get('architecture')!r} with {config.get('normalize_activations')!r}"
         )
     metadata = config.get("metadata") or {}
-    sites = tuple(taps) if taps else tuple(Tap(*tap) for tap in metadata.get("taps", ()))
-    if not sites:
-        raise BankError(f"{file} does not say which keys the SAE reads: give taps=(Tap(...),)")
+    if "taps" not in metadata or "scale" not in metadata:
+        raise BankError(
+            f"{file} does not say which keys the SAE reads: it was not trained by s3-retriever; "
+            "see s3-retriever train --help"
+        )
     theirs = _read_tensors(folder / "sae_weights.safetensors", tuple(_NAMES.values()))
     try:
         return Sae(
-            taps=sites,
+            taps=tuple(Tap(*tap) for tap in metadata["taps"]),
             k=int(config["k"]),
-            scale=float(metadata.get("scale", _DEFAULT_SCALE)),
-            **_to_our_form(theirs, config),
+            scale=float(metadata["scale"]),
+            **{ours: theirs[name] for ours, name in _NAMES.items()},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BankError(f"{folder} is not a whole SAE ({error})") from error
-
-
-def _to_our_form(theirs: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
-    """Fold SAELens's options into the weights."""
-    tensors = {ours: theirs[name] for ours, name in _NAMES.items()}
-    if config.get("rescale_acts_by_decoder_norm"):
-        norm = tensors["w_dec"].norm(dim=1)
-        tensors["w_enc"] = tensors["w_enc"] * norm
-        tensors["b_enc"] = tensors["b_enc"] * norm
-        tensors["w_dec"] = tensors["w_dec"] / norm[:, None]
-    if not config.get("apply_b_dec_to_input", True):
-        tensors["b_enc"] = tensors["b_enc"] + tensors["b_dec"] @ tensors["w_enc"]
-    return tensors
 
 
 def _files(saes: Sequence[str], residual: object) -> list[str]:

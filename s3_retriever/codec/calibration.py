@@ -84,9 +84,14 @@ class Calibration:
         return self.key_mean.shape[1]
 
     @property
-    def reads(self) -> tuple[int, ...]:
+    def tap_of_head(self) -> tuple[int, ...]:
         """For every head, the number (in `taps`) of the tap it reads."""
         return tuple(self.taps.index(self._tap_of(head)) for head in self.heads)
+
+    @property
+    def head_shares(self) -> Tensor:
+        """``f32[H]``: the weights of the heads as shares of 1."""
+        return self.head_weights / self.head_weights.sum()
 
     def keys(self, keys: Tensor) -> Tensor:
         """Centre and whiten raw keys.
@@ -111,7 +116,7 @@ class Calibration:
             attention logit.
         """
         mean = self.query_mean.to(queries.device)
-        unwhiten = self.unwhiten[list(self.reads)].to(queries.device)
+        unwhiten = self.unwhiten[list(self.tap_of_head)].to(queries.device)
         return self.scaling * torch.einsum("...hi,hij->...hj", queries.float() - mean, unwhiten)
 
     def to(self, device: torch.device | str) -> Calibration:

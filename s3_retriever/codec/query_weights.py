@@ -34,7 +34,7 @@ class QueryWeights:
 
     def __init__(self, bank: Bank, queries: Tensor) -> None:
         calibration, self._bank = bank.calibration, bank
-        self._reads = calibration.reads
+        self._reads = calibration.tap_of_head
         y = calibration.queries(queries)
         self.latents = [_of_sae(bank, j, y) for j in range(len(bank.saes))]
         self.residual = None
@@ -60,7 +60,7 @@ class QueryWeights:
 
 def _of_sae(bank: Bank, j: int, y: Tensor) -> Tensor:
     """The weights of one SAE's latents: ``f32[n_latents, H · n]`` for ``y f32[n, H, d]``."""
-    reads, sae = bank.calibration.reads, bank.saes[j]
+    reads, sae = bank.calibration.tap_of_head, bank.saes[j]
     w_dec = sae.w_dec.view(sae.n_latents, -1, bank.calibration.head_dim)
     weights = torch.zeros(sae.n_latents, len(reads), len(y))
     for h in bank.heads_of(j):

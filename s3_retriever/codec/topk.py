@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from s3_retriever.backbone.modes import cpu_has_bfloat16
 from s3_retriever.errors import InputError
 
 MAX_LATENTS = 65_536
@@ -27,7 +28,8 @@ _BLOCK_BYTES = 8 * 2**20
 """Bytes of preactivations held at once."""
 
 _STEP = 64
-"""Rows are filled up to a multiple of this: a CPU's library keeps code for every shape it meets."""
+"""Rows are filled up to a multiple of this: oneDNN keeps a compiled kernel for every shape, and few
+shapes keep memory flat."""
 
 
 def encode_topk(x: Tensor, w_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -94,15 +96,7 @@ def fast_dtype(x: Tensor) -> torch.dtype:
     """
     if x.is_cuda:
         return x.dtype
-    return torch.bfloat16 if x.device.type == "cpu" and _cpu_has_bfloat16() else torch.float32
-
-
-@functools.cache
-def _cpu_has_bfloat16() -> bool:
-    if not hasattr(torch.cpu, "get_capabilities"):
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return torch.bfloat16 if x.device.type == "cpu" and cpu_has_bfloat16() else torch.float32
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""From what a person gives as model and bank to objects that belong together."""
+"""Turn the arguments `model`, `tokenizer` and `bank` into a matching Backbone and Bank."""
 
 from __future__ import annotations
 
@@ -82,15 +82,10 @@ def check_model(backbone: Backbone, bank: Bank, what: str) -> None:
     Raises:
         ModelMismatchError: it was made for another, or with another tokenizer.
     """
-    try:
-        same = backbone.fingerprint(bank.calibration.taps) == bank.fingerprint
-    except InputError:  # the model has no such taps
-        same = False
-    if not same:
-        here = getattr(backbone.model, "name_or_path", "") or backbone.spec.architecture
+    if not bank.fits(backbone):
         raise ModelMismatchError(
             f"{what} was made with the model {bank.model_name or 'unknown'!r} and does not fit "
-            f"{here!r}, whose weights or sizes differ; give the model it was made with "
+            f"{backbone.name!r}, whose weights or sizes differ; give the model it was made with "
             "(model=..., tokenizer=...) or build anew with this one"
         )
     if bank.metadata.get("tokenizer") not in (None, backbone.text.digest):

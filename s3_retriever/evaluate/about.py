@@ -21,7 +21,6 @@ _PACKAGES = ("torch", "transformers", "numpy", "rank-bm25", "faiss-cpu")
 
 def about(backbone: Backbone, bank: Bank | None) -> dict[str, Any]:
     """Versions of the packages, the machine, the model and its bank; JSON-serialisable."""
-    name = getattr(backbone.model.config, "name_or_path", "") or backbone.spec.architecture
     return {
         "versions": {
             "s3-retriever": __version__,
@@ -36,7 +35,7 @@ def about(backbone: Backbone, bank: Bank | None) -> dict[str, Any]:
             "device": _device(backbone),
         },
         "model": {
-            "name": Path(name).name,
+            "name": backbone.name,
             "layers": backbone.spec.layers,
             "dtype": str(backbone.dtype).removeprefix("torch."),
         },

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from s3_retriever.answering.decoding import evaluating
 from s3_retriever.answering.generator import TextGenerator
 from s3_retriever.answering.prompt import build_prompt
+from s3_retriever.backbone.modes import evaluating
 from s3_retriever.config import AnswerConfig
 from s3_retriever.documents import Span
 from s3_retriever.errors import InputError

@@ -55,8 +55,7 @@ def token_mass(queries: Tensor, bank: Bank, codes: JoinedCodes) -> Tensor:
     asking = QueryWeights(bank, queries)
     slices = [slice(at, at + _BLOCK) for at in range(0, len(codes), _BLOCK)]
     mass = torch.softmax(torch.cat([asking.logits(codes.rows(part)) for part in slices]), 0)
-    weights = calibration.head_weights / calibration.head_weights.sum()
-    return mass.view(len(mass), -1, count).sum(2) @ weights
+    return mass.view(len(mass), -1, count).sum(2) @ calibration.head_shares
 
 
 class HeatMap:

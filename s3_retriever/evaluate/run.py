@@ -79,7 +79,9 @@ def evaluate(
                 for variant in contender.variants:
                     bar.set_postfix_str(f"{contender.name} {variant.label}".strip())
                     run = _run(bench, labelled, contender, variant, budgets)
-                    runs.append(_warmed(run, bench, labelled, heat) if contender.heat else run)
+                    runs.append(
+                        _with_token_attention(run, bench, labelled, heat) if contender.heat else run
+                    )
                     bar.update()
     found = Evaluation(
         sets=sets,
@@ -103,9 +105,9 @@ def _checked(
     if not names or len(set(names)) < len(names):
         raise InputError("give at least one set, and each of them a name of its own")
     if not budgets or min(budgets) < 1:
-        raise InputError(f"budgets={tuple(budgets)} will not do; give sizes in characters")
+        raise InputError(f"budgets={tuple(budgets)} is invalid: sizes in characters, 1 or more")
     if limit is not None and limit < 1:
-        raise InputError(f"limit={limit} will not do; ask at least one question of each set")
+        raise InputError(f"limit={limit} is invalid: at least one question of each set")
     return tuple(_limited(labelled, limit) for labelled in sets), tuple(sorted(set(budgets)))
 
 
@@ -159,8 +161,8 @@ def _measure(
     return {**values, "mrr": np.array([reciprocal_rank(*pair) for pair in pairs])}
 
 
-def _warmed(run: Run, bench: Bench, labelled: LabelledSet, most: int) -> Run:
-    """Add the heat of the hits of the first `most` questions."""
+def _with_token_attention(run: Run, bench: Bench, labelled: LabelledSet, most: int) -> Run:
+    """Add the attention of each token in the hits of the first `most` questions."""
     asked = [question.question for question in labelled.questions[:most]]
     if not asked:
         return run

@@ -6,8 +6,7 @@ import random
 import sys
 import warnings
 from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from tqdm.auto import tqdm
@@ -17,7 +16,7 @@ from s3_retriever.backbone.cache import CACHE_VARIABLE
 from s3_retriever.codec import Bank, Calibration, fit_residual
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
-from s3_retriever.errors import BankError, InputError
+from s3_retriever.errors import BankError
 from s3_retriever.fitting.calibrate import calibrate
 from s3_retriever.fitting.training import TrainConfig, train_sae
 from s3_retriever.labelled.sets import builtin_sets
@@ -25,6 +24,7 @@ from s3_retriever.reading.keys import key_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -35,6 +35,9 @@ AUTOMATIC_TOKENS = 150_000
 
 AUTOMATIC_TRAINING = TrainConfig(n_latents=4096, k=32, steps=600, batch_rows=2048)
 """How a bank made without asking is trained."""
+
+Sites = Literal["joint", "layer"]
+"""Which taps share an SAE: all of them, or those of a layer."""
 
 _CHARACTERS_PER_TOKEN = 4
 _PIECE = 8000
@@ -61,7 +64,6 @@ def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) 
             bank = Bank.load(folder)
         except BankError as error:
             raise BankError(f"{error}; delete {folder} to have it made anew") from error
-        bank.check(backbone.fingerprint(bank.calibration.taps))
         return bank
     if progress:
         line = (
@@ -95,11 +97,7 @@ def builtin_bank(backbone: Backbone) -> Bank | None:
             if not (folder / "bank.json").is_file():
                 continue
             bank = Bank.load(folder)
-            try:
-                same = backbone.fingerprint(bank.calibration.taps) == bank.fingerprint
-            except InputError:  # a model without such taps
-                same = False
-            if same:
+            if bank.fits(backbone):
                 return bank
     return None
 
@@ -117,24 +115,27 @@ def make_bank(
     config: TrainConfig | None = None,
     *,
     scan: ScanConfig | None = None,
+    sites: Sites = "joint",
     progress: bool = False,
 ) -> Bank:
-    """Train one SAE over all calibrated taps together, a joint site, and return the bank.
+    """Train the SAEs of a bank on text, by default one over all calibrated taps together.
 
-    The keys of one token at several heads share latents, which halves the bytes a token needs
-    for the same error.
+    In a joint SAE the keys of one token at several heads share latents, which halves the bytes a
+    token needs for the same error.
 
     Args:
         backbone: The model.
         calibration: Of this model.
         documents: Training text.
-        config: Of the SAE.
+        config: Of each SAE.
         scan: How the text is read.
+        sites: ``"joint"`` for one SAE over all taps, ``"layer"`` for one for the taps of each
+            layer, the arrangement of arXiv 2601.17702.
         progress: Show bars on standard error.
     """
     config = config or TrainConfig()
     rows = calibrated_rows(backbone, calibration, documents, scan or ScanConfig(), progress)
-    return train_bank(backbone, calibration, rows, config, progress=progress)
+    return train_bank(backbone, calibration, rows, config, sites=sites, progress=progress)
 
 
 def calibrated_rows(
@@ -158,36 +159,57 @@ def train_bank(
     rows: Tensor,
     config: TrainConfig,
     *,
+    sites: Sites = "joint",
     progress: bool = False,
 ) -> Bank:
-    """Train the joint SAE on calibrated rows ``f16[T, N · d]``."""
-    size = min(config.k, rows.shape[0])
-    if size < config.k:
-        config = config.replace(k=size)
-    sae, report = train_sae(rows, config, taps=calibration.taps, progress=progress)
+    """Train SAEs on calibrated rows ``f16[T, N · d]``; see `make_bank`."""
+    config = config.replace(k=min(config.k, len(rows)))
     sample = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(config.seed))]
     sample = sample[:_RESIDUAL_ROWS].float()
-    latents, values = sae.encode(sample)
-    left = sample - sae.decode(latents, sae.dequantise(sae.quantise(values)))
+    left, variance = torch.empty_like(sample), (sample - sample.mean(0)).square().sum(0)
+    saes, unexplained, dead = [], 0.0, 0.0
+    for taps in _taps_of_sites(calibration, sites):
+        columns = _columns(calibration, taps)
+        own = rows if sites == "joint" else rows[:, columns]
+        sae, report = train_sae(own, config, taps=taps, progress=progress)
+        latents, values = sae.encode(sample[:, columns])
+        decoded = sae.decode(latents, sae.dequantise(sae.quantise(values)))
+        left[:, columns] = sample[:, columns] - decoded
+        saes.append(sae)
+        unexplained += report.fvu * float(variance[columns].sum() / variance.sum())
+        dead += report.dead * len(columns) / rows.shape[1]
     residual = fit_residual(left)
     rest = left - residual.decode(residual.encode(left))
-    variance = (sample - sample.mean(0)).square().sum()
-    name = getattr(backbone.model, "name_or_path", "") or backbone.spec.architecture
     return Bank(
         calibration=calibration,
-        saes=(sae,),
+        saes=tuple(saes),
         fingerprint=backbone.fingerprint(calibration.taps),
-        model_name=Path(name).name,
+        model_name=backbone.name,
         metadata={
             "tokenizer": backbone.text.digest,
             "training": config.model_dump(mode="json"),
             "training_tokens": len(rows),
-            "fvu": round(report.fvu, 4),
-            "fvu_with_residual": round(float(rest.square().sum() / variance), 4),
-            "dead": round(report.dead, 4),
+            "fvu": round(unexplained, 4),
+            "fvu_with_residual": round(float(rest.square().sum() / variance.sum()), 4),
+            "dead": round(dead, 4),
         },
         residual=residual,
     )
+
+
+def _taps_of_sites(calibration: Calibration, sites: Sites) -> list[tuple[Tap, ...]]:
+    """The taps of each SAE."""
+    if sites == "joint":
+        return [calibration.taps]
+    layers = sorted({tap.layer for tap in calibration.taps})
+    return [tuple(t for t in calibration.taps if t.layer == layer) for layer in layers]
+
+
+def _columns(calibration: Calibration, taps: Sequence[Tap]) -> Tensor:
+    """Where the keys of some taps stand in a row of all of them, ``int64[m · d]``."""
+    places = torch.arange(len(calibration.taps) * calibration.head_dim)
+    blocks = places.view(len(calibration.taps), -1)
+    return blocks[[calibration.taps.index(tap) for tap in taps]].flatten()
 
 
 def _varied(documents: Sequence[Document], tokens: int) -> list[Document]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError, SkippedWarning
 from s3_retriever.labelled.locate import locate
+from s3_retriever.labelled.rows import rows
 from s3_retriever.labelled.sets import Evidence, LabelledQuestion, LabelledSet
 from s3_retriever.text.files import SUFFIXES, read_folder
 
@@ -37,7 +37,7 @@ def load_folder(folder: str | Path) -> LabelledSet:
     if not documents:
         raise InputError(f"{folder} holds no text file ({', '.join(SUFFIXES)})")
     texts = {document.id: document.text for document in documents}
-    questions = tuple(_questions(folder / QUESTIONS, texts))
+    questions = tuple(rows(folder / QUESTIONS, lambda row, line: _question(row, line, texts)))
     if not questions:
         raise InputError(
             f'{folder / QUESTIONS} holds no question; write lines such as {{"question": "...", '
@@ -56,28 +56,12 @@ def _documents(folder: Path) -> Iterator[Document]:
         yield Document(id=file.place, text=file.text)
 
 
-def _questions(path: Path, texts: Mapping[str, str]) -> Iterator[LabelledQuestion]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror or error}; write one question on each line"
-        ) from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield _question(json.loads(line), str(number), texts)
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                said = error if isinstance(error, InputError) else f"not as it should be ({error})"
-                raise InputError(f"{path}, line {number}: {said}") from error
-
-
-def _question(row: dict[str, Any], number: str, texts: Mapping[str, str]) -> LabelledQuestion:
+def _question(row: dict[str, Any], line: int, texts: Mapping[str, str]) -> LabelledQuestion:
     answers = row.get("answers", [])
     if not row.get("evidence") and not answers:
         raise InputError("a question needs evidence or answers")
     return LabelledQuestion(
-        id=str(row.get("id", number)),
+        id=str(row.get("id", line)),
         question=row["question"],
         answers=(answers,) if isinstance(answers, str) else tuple(answers),
         evidence=tuple(_evidence(item, texts) for item in row.get("evidence", ())),

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
+from s3_retriever.labelled.rows import rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-_Row = TypeVar("_Row")
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +90,9 @@ def load_set(folder: str | Path) -> LabelledSet:
             lies outside its document; the message names file and line.
     """
     folder = Path(folder)
-    documents = tuple(_rows(folder / "documents.jsonl", _document))
+    documents = tuple(rows(folder / "documents.jsonl", _document))
     texts = {document.id: document.text for document in documents}
-    questions = tuple(_rows(folder / "questions.jsonl", lambda row: _question(row, texts)))
+    questions = tuple(rows(folder / "questions.jsonl", lambda row, _: _question(row, texts)))
     if not documents or not questions:
         raise InputError(f"{folder} needs at least one document and one question")
     if len(texts) < len(documents):
@@ -102,7 +100,7 @@ def load_set(folder: str | Path) -> LabelledSet:
     return LabelledSet(folder.name, documents, questions)
 
 
-def _document(row: dict[str, Any]) -> Document:
+def _document(row: dict[str, Any], _: int) -> Document:
     return Document(id=row["id"], text=row["text"])
 
 
@@ -128,29 +126,3 @@ def _question(row: dict[str, Any], texts: Mapping[str, str]) -> LabelledQuestion
         evidence=evidence,
         kind=str(row.get("type", "")),
     )
-
-
-def _rows(path: Path, make: Callable[[dict[str, Any]], _Row]) -> Iterator[_Row]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            yield make(_object(line))
-        except KeyError as error:
-            raise InputError(f"{path}, line {number}: no {error}") from error
-        except InputError as error:
-            raise InputError(f"{path}, line {number}: {error}") from error
-
-
-def _object(line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"not JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise InputError("not a JSON object")
-    return row

@@ -154,6 +154,6 @@ def _finished(unfinished: deque[Source], bank: Bank) -> Iterator[tuple[Document,
 
 
 def _no_codes(bank: Bank) -> tuple[np.ndarray, ...]:
-    """Of a text that has no token."""
+    """The codes of a text that has no token."""
     shapes = ((bank.width, np.uint16), (bank.width, np.uint8), (bank.residual_width, np.uint8))
     return tuple(np.empty((0, width), dtype) for width, dtype in shapes)

@@ -100,7 +100,7 @@ def summed(
         passages: The A sentences of the text.
         weighing: How far neighbours share.
     """
-    weights = calibration.head_weights / calibration.head_weights.sum()
+    weights = calibration.head_shares
     smooth = passages.smooth(shares, weighing.reach, weighing.power)
     columns = torch.split(smooth.view(len(passages), len(weights), -1), [*map(_tokens, asked)], 2)
     return torch.stack([standardise(part.sum(2)) @ weights for part in columns])

@@ -94,11 +94,6 @@ class IndexInfo:
     catalogue_bytes: int
     text_bytes: int
 
-    @property
-    def total_bytes(self) -> int:
-        """Bytes of the folder's segments and catalogue together."""
-        return self.segment_bytes + self.catalogue_bytes
-
 
 def save_index(
     path: str | PathLike[str],

@@ -109,7 +109,7 @@ def gather(
         entries = merged(folder, base.entries, entries, old.entries)
         header = merge(base.header, header, old.header) if merge else header
         _check_placed(folder, entries, {*segments, *writer.names})
-    _move_worn(folder, segments, entries, writer)
+    _compact(folder, segments, entries, writer)
     writer.flush()
     segments.update({segment.name: segment for segment in writer.written})
     used = {entry.segment: segments[entry.segment] for entry in entries.values()}
@@ -172,16 +172,16 @@ def _describe(document: Document, arrays: Mapping[str, NDArray[Any]]) -> Entry:
     )
 
 
-def _move_worn(
+def _compact(
     folder: Path, segments: Mapping[str, Segment], entries: dict[str, Entry], writer: SegmentWriter
 ) -> None:
-    """Write again what is in use of segments that are not worth keeping."""
+    """Write again what is in use of segments that are mostly out of use, or small and many."""
     live = Counter[str]()
     for entry in entries.values():
         if entry.segment in segments:
             live[entry.segment] += entry.rows
-    worn = _worn([segments[name] for name in live], live)
-    opened = {segment.name: open_segment(folder, segment) for segment in worn}
+    old = _needing_compaction([segments[name] for name in live], live)
+    opened = {segment.name: open_segment(folder, segment) for segment in old}
     for entry in list(entries.values()):
         if entry.segment not in opened:
             continue
@@ -193,7 +193,7 @@ def _move_worn(
         entries[entry.id] = entry._replace(segment=segment, first_row=first_row)
 
 
-def _worn(used: list[Segment], live: Mapping[str, int]) -> list[Segment]:
+def _needing_compaction(used: list[Segment], live: Mapping[str, int]) -> list[Segment]:
     small = [segment for segment in used if segment.size < SMALL_BYTES]
     crowded = small if len(small) > MANY_SMALL else []
     return [s for s in used if s in crowded or 2 * live[s.name] < s.rows]

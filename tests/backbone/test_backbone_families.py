@@ -132,7 +132,7 @@ def test_keys_and_queries_are_those_of_the_weights(
     backbone = Backbone(model, tiny_tokenizer)
     taps, heads = every(backbone)
     with backbone.tap(taps, heads) as reader:
-        keys, queries = reader.both(ids)
+        keys, queries = reader.keys(ids), reader.queries(ids)
     spec = backbone.spec
     assert keys.shape == (2, 9, len(taps), spec.head_dim)
     assert queries.shape == (2, 9, len(heads), spec.head_dim)
@@ -173,7 +173,7 @@ def test_rotated_they_give_the_attention_of_the_model(
     backbone = Backbone(model, tiny_tokenizer)
     taps, heads = every(backbone)
     with backbone.tap(taps, heads) as reader:
-        keys, queries = reader.both(ids)
+        keys, queries = reader.keys(ids), reader.queries(ids)
     attentions = model(ids, output_attentions=True, use_cache=False).attentions
     cap = getattr(model.config, "attn_logit_softcapping", None)
     for number, head in enumerate(heads):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from random_bank import make_bank as random_bank
 from s3_retriever.backbone.spec import Head, Tap
 from s3_retriever.codec import (
     Bank,
@@ -21,10 +22,12 @@ from s3_retriever.codec import (
     fold,
     load_sae,
 )
-from s3_retriever.errors import BankError, InputError, ModelMismatchError
+from s3_retriever.errors import BankError, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from s3_retriever.backbone import Backbone
 
 D, LATENTS, K = 16, 128, 8
 TAPS = (Tap(1, 0), Tap(2, 1), Tap(4, 0))
@@ -124,7 +127,7 @@ def test_logits_from_codes_are_logits_of_the_reconstruction(
     x = bank.calibration.keys(keys)
     y = bank.calibration.queries(queries)
     centred = queries - bank.calibration.query_mean
-    for h, tap in enumerate(bank.calibration.reads):
+    for h, tap in enumerate(bank.calibration.tap_of_head):
         raw = (keys[:, tap] - bank.calibration.key_mean[tap]) @ centred[:, h].T
         torch.testing.assert_close(x[:, tap] @ y[:, h].T, 0.25 * raw, atol=2e-4, rtol=2e-4)
     if with_residual:
@@ -136,7 +139,7 @@ def test_logits_from_codes_are_logits_of_the_reconstruction(
     for sae in bank.saes:
         for part, tap in zip(sae.b_dec.view(-1, D), sae.taps, strict=True):
             x_hat[:, TAPS.index(tap)] -= part
-    for h, tap in enumerate(bank.calibration.reads):
+    for h, tap in enumerate(bank.calibration.tap_of_head):
         expected = x_hat[:, tap] @ y[:, h].T
         torch.testing.assert_close(logits[:, h], expected, atol=1e-4, rtol=1e-4)
 
@@ -193,10 +196,23 @@ def test_digest_tells_banks_apart(bank: Bank) -> None:
     assert other.digest() != bank.digest()
 
 
-def test_another_model_is_refused(bank: Bank) -> None:
-    bank.check("f" * 64)
-    with pytest.raises(ModelMismatchError, match="was made for m"):
-        bank.check("0" * 64)
+def test_a_bank_fits_the_model_it_was_made_for(tiny_backbone: Backbone) -> None:
+    bank = random_bank(tiny_backbone)
+    assert bank.fits(tiny_backbone)
+    assert not dataclasses.replace(bank, fingerprint="0" * 64).fits(tiny_backbone)
+    spec = tiny_backbone.spec
+    beyond = tuple(Tap(tap.layer + spec.layers, tap.kv_head) for tap in bank.calibration.taps)
+    heads = tuple(Head(head.layer + spec.layers, head.head) for head in bank.calibration.heads)
+    saes = tuple(
+        dataclasses.replace(
+            sae, taps=tuple(Tap(t.layer + spec.layers, t.kv_head) for t in sae.taps)
+        )
+        for sae in bank.saes
+    )
+    deeper = dataclasses.replace(
+        bank, calibration=bank.calibration.replace(taps=beyond, heads=heads), saes=saes
+    )
+    assert not deeper.fits(tiny_backbone)
 
 
 def test_missing_and_damaged_files_are_named(bank: Bank, tmp_path: Path) -> None:
@@ -244,49 +260,18 @@ def test_calibration_refuses_a_head_without_tap(bank: Bank) -> None:
         bank.calibration.replace(head_weights=torch.tensor([1.0, 1.0, 1.0, -1.0]))
 
 
-def write_foreign(folder: Path, sae: Sae, **options: object) -> None:
-    """A folder as SAELens writes it, with the options of its training form."""
-    weights = {"W_enc": sae.w_enc, "b_enc": sae.b_enc, "W_dec": 3 * sae.w_dec, "b_dec": sae.b_dec}
-    config = {
-        "architecture": "topk",
-        "d_in": sae.d_in,
-        "d_sae": sae.n_latents,
-        "k": sae.k,
-        "dtype": "float32",
-        "apply_b_dec_to_input": False,
-        "normalize_activations": "none",
-        "rescale_acts_by_decoder_norm": True,
-        "metadata": {"hook_name": "blocks.1.attn.hook_k"},
-        **options,
-    }
-    save_file(weights, folder / "sae_weights.safetensors")
-    (folder / "cfg.json").write_text(json.dumps(config))
-
-
-def test_an_sae_made_with_saelens_opens(bank: Bank, tmp_path: Path) -> None:
-    ours = bank.saes[1]
-    write_foreign(tmp_path, ours)
-    with pytest.raises(BankError, match="give taps"):
-        load_sae(tmp_path)
-    sae = load_sae(tmp_path, taps=(TAPS[1],))
-    x = torch.randn(20, D)
-    latents, values = sae.encode(x)
-    norm = 3 * ours.w_dec.norm(dim=1)
-    dense = ((x @ ours.w_enc + ours.b_enc) * norm).relu()
-    top = dense.topk(K, dim=1)
-    assert torch.equal(latents.long(), top.indices.sort(dim=1).values)
-    z = torch.zeros_like(dense).scatter_(1, top.indices, top.values)
-    expected = (z / norm) @ (3 * ours.w_dec) + ours.b_dec
-    torch.testing.assert_close(sae.decode(latents, values), expected, atol=1e-5, rtol=1e-5)
-
-
-def test_what_is_not_a_topk_sae_is_refused(bank: Bank, tmp_path: Path) -> None:
-    write_foreign(tmp_path, bank.saes[1], architecture="gated")
-    with pytest.raises(BankError, match="architecture 'topk'"):
-        load_sae(tmp_path, taps=(TAPS[1],))
-    write_foreign(tmp_path, bank.saes[1], normalize_activations="layer_norm")
-    with pytest.raises(BankError, match="layer_norm"):
-        load_sae(tmp_path, taps=(TAPS[1],))
+def test_an_sae_that_is_none_of_a_bank_is_refused(bank: Bank, tmp_path: Path) -> None:
+    bank.save(tmp_path / "bank")
+    folder = tmp_path / "bank/sae_1"
+    config = json.loads((folder / "cfg.json").read_text())
+    for change, said in (
+        ({"architecture": "gated"}, "architecture 'topk'"),
+        ({"normalize_activations": "layer_norm"}, "layer_norm"),
+        ({"metadata": {"hook_name": "blocks.1.attn.hook_k"}}, "not trained by s3-retriever"),
+    ):
+        (folder / "cfg.json").write_text(json.dumps({**config, **change}))
+        with pytest.raises(BankError, match=said):
+            load_sae(folder)
 
 
 # --- the residual ---------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from s3_retriever.backbone import Backbone, Tap
 from s3_retriever.codec import Bank, Calibration
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
-from s3_retriever.errors import BankError, InputError, ModelMismatchError
+from s3_retriever.engine import EndogenousIndex
+from s3_retriever.errors import BankError, InputError
 from s3_retriever.fitting import (
     CalibrateConfig,
     LabelledQuestion,
@@ -114,7 +115,7 @@ def test_whitening_has_an_inverse_and_keeps_the_logit(
     keys = torch.randn(5, len(calibration.taps), size, generator=random)
     queries = torch.randn(7, len(calibration.heads), size, generator=random)
     x, y = calibration.keys(keys), calibration.queries(queries)
-    for h, tap in enumerate(calibration.reads):
+    for h, tap in enumerate(calibration.tap_of_head):
         centred = (
             queries[:, h] - calibration.query_mean[h],
             keys[:, tap] - calibration.key_mean[tap],
@@ -153,7 +154,7 @@ def test_make_bank_trains_one_joint_sae(calibration: Calibration, tiny_backbone:
     bank = make_bank(tiny_backbone, calibration, DOCUMENTS, TRAINING, scan=SCAN)
     (sae,) = bank.saes
     assert (sae.taps, sae.n_latents, sae.k) == (calibration.taps, 64, 4)
-    bank.check(tiny_backbone.fingerprint(calibration.taps))
+    assert bank.fits(tiny_backbone)
     keys = all_keys(tiny_backbone, calibration.taps)
     assert bank.metadata["training_tokens"] == len(keys)
     assert 0 < bank.metadata["fvu_with_residual"] < bank.metadata["fvu"] < 1
@@ -177,6 +178,20 @@ def refuse(*_: Any, **__: Any) -> Any:
     raise AssertionError("made anew")
 
 
+def test_one_sae_for_each_layer(tiny_backbone: Backbone, calibration: Calibration) -> None:
+    bank = make_bank(tiny_backbone, calibration, DOCUMENTS, TRAINING, scan=SCAN, sites="layer")
+    layers = sorted({tap.layer for tap in calibration.taps})
+    assert [sorted({tap.layer for tap in sae.taps}) for sae in bank.saes] == [[n] for n in layers]
+    assert len(layers) > 1 and bank.width == len(layers) * TRAINING.k
+    keys = all_keys(tiny_backbone, calibration.taps)
+    x, codes = calibration.keys(keys), bank.encode(keys)
+    error = float((x - bank.decode(codes)).square().sum() / (x - x.mean(0)).square().sum())
+    assert error < 2 * bank.metadata["fvu_with_residual"] < bank.metadata["fvu"]
+    index = EndogenousIndex.build(DOCUMENTS, model=tiny_backbone, bank=bank, progress=False)
+    for scoring in ("attention", "coactivation"):
+        assert index.search("Who?", scoring=scoring).spans
+
+
 def test_a_bank_is_made_once_for_each_model(
     small: Path, tiny_backbone: Backbone, tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,8 +205,7 @@ def test_a_bank_is_made_once_for_each_model(
     other = Backbone(make_llama(tiny_tokenizer, seed=1), tiny_tokenizer)
     another = bank_for(other, DOCUMENTS, progress=False)
     assert another.digest() != bank.digest() and len(list(small.iterdir())) == 2
-    with pytest.raises(ModelMismatchError):
-        bank.check(other.fingerprint(bank.calibration.taps))
+    assert not bank.fits(other)
 
 
 def test_making_a_bank_is_told_in_words_and_bars(
@@ -229,7 +243,7 @@ def test_a_bank_that_cannot_be_kept_serves_all_the_same(
     small.parent.write_text("a file where the cache should be")
     with pytest.warns(UserWarning, match="is not kept .* set S3_RETRIEVER_CACHE"):
         bank = bank_for(tiny_backbone, DOCUMENTS, progress=False)
-    bank.check(tiny_backbone.fingerprint(bank.calibration.taps))
+    assert bank.fits(tiny_backbone)
 
 
 def test_the_default_model_has_a_shipped_bank(

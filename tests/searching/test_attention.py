@@ -99,7 +99,7 @@ def dense_attention(queries: Tensor, bank: Bank, codes: Codes, passages: Passage
     x, total = bank.decode(codes).double(), torch.zeros(len(passages), dtype=torch.double)
     for h, weight in enumerate(WEIGHTS / WEIGHTS.sum()):
         centred = (queries[:, h] - calibration.query_mean[h]).double()  # the whitening is 1
-        logits = calibration.scaling * centred @ x[:, calibration.reads[h]].T
+        logits = calibration.scaling * centred @ x[:, calibration.tap_of_head[h]].T
         shares = torch.softmax(logits, dim=1)
         best = torch.zeros(len(passages), len(queries), dtype=torch.double)
         for a, tokens in enumerate(owned(passages)):
@@ -118,7 +118,7 @@ def test_blocks_make_no_difference(
     codes: Codes,
     passages: Passages,
 ) -> None:
-    x, reads = bank.decode(codes), bank.calibration.reads
+    x, reads = bank.decode(codes), bank.calibration.tap_of_head
     y = bank.calibration.queries(queries)
 
     def logits(tokens: slice) -> Tensor:

@@ -152,11 +152,11 @@ class RememberingReader(QuestionReader):
         self._memo = memo
 
     def questions(self, questions: Sequence[str]) -> list[Tensor]:
-        """As `QuestionReader.questions`."""
+        """Read as `QuestionReader.questions` does, or remember."""
         asked, read = tuple(questions), super().questions
         return self._memo.get(("queries", asked), lambda: read(asked))
 
     def leads(self, spans: Sequence[tuple[str, str]]) -> list[Lead]:
-        """As `QuestionReader.leads`."""
+        """Read as `QuestionReader.leads` does, or remember."""
         asked, read = tuple(spans), super().leads
         return self._memo.get(("leads", asked), lambda: read(asked))

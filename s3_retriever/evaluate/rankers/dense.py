@@ -81,7 +81,7 @@ def key_logits(
     Returns:
         Gives ``f32[t, H · n]`` for a slice of t text tokens.
     """
-    y, reads = calibration.queries(queries), calibration.reads
+    y, reads = calibration.queries(queries), calibration.tap_of_head
 
     def logits(tokens: slice) -> Tensor:
         x = keys(tokens)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from s3_retriever.backbone.loading import quietly
+from s3_retriever.backbone.modes import quiet_loading
 from s3_retriever.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class MiniLM:
         from transformers import AutoModel, AutoTokenizer
 
         folder = _weights()
-        with quietly():
+        with quiet_loading():
             self._tokenizer = AutoTokenizer.from_pretrained(folder)
             self._model = AutoModel.from_pretrained(folder).eval()
 
