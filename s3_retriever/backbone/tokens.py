@@ -106,7 +106,9 @@ class TextTokenizer:
         if not isinstance(text, str):
             kind = type(text).__name__
             raise InputError(f"text must be a str, not {kind}; decode it first")
-        text = whole_text(text, "the text")
+        return self._encode(whole_text(text, "the text"))
+
+    def _encode(self, text: str) -> TokenizedText:
         ids = [np.zeros(0, np.int64)]
         offsets = [np.zeros((0, 2), np.int32)]
         for start, piece in _pieces(text):
@@ -118,8 +120,12 @@ class TextTokenizer:
         return TokenizedText(np.concatenate(ids), starts, np.maximum(starts, ends))
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """Tokenise several texts, each as `encode` does."""
-        return [self.encode(text) for text in texts]
+        """Tokenise several texts as `encode` does, but without a check.
+
+        Args:
+            texts: Without lone surrogates, as the texts of documents are.
+        """
+        return [self._encode(text) for text in texts]
 
     def count(self, text: str) -> int:
         """Return the length of a text in tokens."""

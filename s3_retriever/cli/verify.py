@@ -23,14 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check an index; exit code 1 if something is wrong."""
-    from s3_retriever.engine.persist import load_state
+    from s3_retriever.engine.stores import store_at
     from s3_retriever.errors import BankError
     from s3_retriever.storage import verify_index
 
     report = verify_index(args.index)
     if report.ok:
         try:
-            load_state(args.index)  # the bank beside the catalogue, by its checksums
+            store_at(args.index).load()  # the bank beside the catalogue, by its checksums
         except BankError as error:
             report = replace(report, problems=(str(error),))
     if args.json:

@@ -36,9 +36,9 @@ class Codes:
     finite: Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class TokenCodes:
-    """The sparse codes of one document.
+    """The sparse codes of one document; compared and hashed by identity.
 
     Attributes:
         latents: uint16[T, S]; latent ids, local to the SAE whose slots the columns are.

@@ -19,10 +19,11 @@ from s3_retriever.documents import Answer
 from s3_retriever.engine.corpus import Corpus
 from s3_retriever.engine.flow import find
 from s3_retriever.engine.intake import take_in
-from s3_retriever.engine.persist import State, load_state, save_state
 from s3_retriever.engine.resolve import check_model, resolve_backbone, resolve_bank
 from s3_retriever.engine.results import IndexStats, SearchResult
 from s3_retriever.engine.settings import search_config
+from s3_retriever.engine.store import State
+from s3_retriever.engine.stores import store_at
 from s3_retriever.errors import InputError
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.reading.clock import ScanClock
@@ -347,9 +348,10 @@ class EndogenousIndex:
             IndexFileError: the folder is read-only, full, in use, or holds something else.
         """
         with self._changing:
-            self._saved, merged = save_state(path, self._state(), overwrite)
+            store = store_at(path)
+            self._saved, merged = store.save(self._state(), overwrite)
             if merged:
-                self._adopt(load_state(path))
+                self._adopt(store.load())
             self._kept = self._contents()
 
     def _adopt(self, state: State) -> None:
@@ -418,7 +420,7 @@ class EndogenousIndex:
             BankError: the bank in it is missing or damaged.
             ModelMismatchError: another model than the index was built with.
         """
-        state = load_state(path)
+        state = store_at(path).load()
         backbone = resolve_backbone(model, tokenizer)
         check_model(backbone, state.bank, f"the index {path}")
         return cls(backbone, state)

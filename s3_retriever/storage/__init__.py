@@ -13,6 +13,7 @@ from s3_retriever.storage.folder import (
     verify_index,
 )
 from s3_retriever.storage.gather import StoredDocument
+from s3_retriever.storage.segments import array_digest
 from s3_retriever.storage.target import check_target, holding, is_index
 from s3_retriever.storage.verify import VerifyReport
 
@@ -22,6 +23,7 @@ __all__ = [
     "StoredDocument",
     "VerifyReport",
     "Version",
+    "array_digest",
     "check_target",
     "holding",
     "index_info",

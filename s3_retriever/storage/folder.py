@@ -199,6 +199,7 @@ def load_index(path: str | PathLike[str]) -> LoadedIndex:
                     name: array[entry.first_row : entry.first_row + entry.rows]
                     for name, array in arrays[entry.segment].items()
                 },
+                entry.arrays,
             )
             for entry in contents.entries
         ]

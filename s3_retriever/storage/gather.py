@@ -49,10 +49,13 @@ class StoredDocument:
         arrays: By name, each with one row per token; the same names, types and trailing
             dimensions for all documents of an index. Types: bool, (u)int8 to (u)int64, float16
             to float64.
+        digest: `s3_retriever.storage.array_digest` of the arrays, where it is known; else it is
+            worked out when they are saved.
     """
 
     document: Document
     arrays: Mapping[str, NDArray[Any]]
+    digest: str | None = None
 
 
 def gather(
@@ -94,7 +97,7 @@ def gather(
     for item in documents:
         arrays = _checked_arrays(item)
         layout = _checked_layout(item.document.id, arrays, layout)
-        entry = _describe(item.document, arrays)
+        entry = _describe(item, arrays)
         if entry.id in entries:
             raise InputError(f"two documents have the id {entry.id!r}; give each its own")
         if entry.text not in old_texts:
@@ -158,14 +161,15 @@ def _checked_layout(
     return layout
 
 
-def _describe(document: Document, arrays: Mapping[str, NDArray[Any]]) -> Entry:
+def _describe(item: StoredDocument, arrays: Mapping[str, NDArray[Any]]) -> Entry:
     """Return the document's entry, its place still open."""
+    document = item.document
     return Entry(
         id=document.id,
         text=hashlib.sha256(document.text.encode()).hexdigest(),
         characters=len(document.text),
         metadata=json.dumps(document.metadata, ensure_ascii=False),
-        arrays=array_digest(arrays),
+        arrays=item.digest or array_digest(arrays),
         segment="",
         first_row=0,
         rows=row_count(arrays),

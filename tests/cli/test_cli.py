@@ -23,7 +23,7 @@ from s3_retriever.cli import common, demo, main
 from s3_retriever.cli.main import COMMANDS, _parse
 from s3_retriever.documents import Document
 from s3_retriever.engine import index as engine
-from s3_retriever.engine import persist
+from s3_retriever.engine import folder_store
 from s3_retriever.reading.clock import STAGES
 from s3_retriever.storage import load_index, verify_index
 
@@ -299,7 +299,7 @@ def test_an_interrupt_leaves_the_old_index_whole(
     if moment == "scan":
         monkeypatch.setattr(engine, "scan", interrupted)
     else:
-        monkeypatch.setattr(persist, "save_index", interrupted)
+        monkeypatch.setattr(folder_store, "save_index", interrupted)
     write(notes / "lamp.txt", "The lamp went out.")
     argv = ("index", str(notes), "-o", index, *tiny_options[:2])
     assert "interrupted" in failed(capsys, *argv, code=130)

@@ -16,7 +16,7 @@ from s3_retriever.config import ScanConfig, SearchConfig
 from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine import index as engine
-from s3_retriever.engine.persist import State
+from s3_retriever.engine.store import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

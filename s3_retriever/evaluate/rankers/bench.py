@@ -11,8 +11,8 @@ from s3_retriever.codec.codes import TokenCodes
 from s3_retriever.config import ScanConfig
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine.corpus import indexed_text
-from s3_retriever.engine.persist import State
 from s3_retriever.engine.resolve import resolve_bank
+from s3_retriever.engine.store import State
 from s3_retriever.evaluate.rankers.chunk_scorers import Lexical, Vectors
 from s3_retriever.evaluate.rankers.chunks import Chunks, pack
 from s3_retriever.evaluate.rankers.dense import read_keys

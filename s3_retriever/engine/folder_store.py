@@ -1,4 +1,4 @@
-"""An engine's state in an index folder: documents and codes, bank, settings.
+"""An index folder as a store: documents and codes, bank, settings.
 
 The bank lies beside the catalogue in ``bank-<digest>/``, a folder that never changes; it is
 complete on the disk before the catalogue names it. So an index answers as it did when it was
@@ -10,17 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from s3_retriever.codec import Bank
 from s3_retriever.codec.codes import ARRAYS, TokenCodes
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
+from s3_retriever.engine.store import Saved, State
 from s3_retriever.errors import BankError, IndexConflictError, IndexFileError
 from s3_retriever.reading.clock import ScanReport
 from s3_retriever.storage import (
     StoredDocument,
     Version,
+    array_digest,
     holding,
     load_index,
     save_index,
@@ -39,66 +42,31 @@ _PREFIX = "bank-"
 _UID = "uid"
 
 
-@dataclass(frozen=True)
-class State:
-    """All that an engine needs besides the model.
-
-    Attributes:
-        entries: Documents with their codes.
-        bank: The bank the codes were made with.
-        scan: How documents are read.
-        search: How spans are searched.
-        answer: How answers are made.
-        report: What the scans took.
-        saved: Where it was loaded from or last saved to, if anywhere.
-    """
-
-    entries: Iterable[tuple[Document, TokenCodes]]
-    bank: Bank
-    scan: ScanConfig = field(default_factory=ScanConfig)
-    search: SearchConfig = field(default_factory=SearchConfig)
-    answer: AnswerConfig = field(default_factory=AnswerConfig)
-    report: ScanReport = field(default_factory=ScanReport)
-    saved: Saved | None = None
+_DIGESTS: WeakKeyDictionary[TokenCodes, str] = WeakKeyDictionary()
+"""Digests of codes that were saved or loaded: a save hashes no document twice."""
 
 
-@dataclass(frozen=True)
-class Saved:
-    """A state of an index folder, to tell later whether somebody else has changed it.
-
-    Attributes:
-        folder: The folder, resolved.
-        version: What it held.
-    """
-
-    folder: Path
-    version: Version
-
-
-def save_state(
-    path: str | PathLike[str], state: State, overwrite: bool = False
-) -> tuple[Saved, bool]:
-    """Make an index folder hold a state; the one it held stays whole until the last step.
-
-    Where somebody else has saved into the folder since `State.saved`, both changes are made.
+class FolderStore:
+    """An index folder; does as `s3_retriever.engine.store.Store` says.
 
     Args:
-        path: The folder.
-        state: To save.
-        overwrite: Replace whatever index the folder holds.
-
-    Returns:
-        What the folder holds now, and whether that is somebody else's change as well.
-
-    Raises:
-        IndexConflictError: the folder holds what saving would lose.
-        IndexFileError: the folder is read-only, full, in use, or neither empty nor an index.
+        path: The folder; missing, empty or an index, to be saved into.
     """
-    folder = folder_of(path)
-    documents = [
-        StoredDocument(document, {name: getattr(codes, name) for name in ARRAYS})
-        for document, codes in state.entries
-    ]
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._folder = folder_of(path)
+
+    def save(self, state: State, overwrite: bool = False) -> tuple[Saved, bool]:
+        """See `Store.save`."""
+        return _save(self._folder, state, overwrite)
+
+    def load(self) -> State:
+        """See `Store.load`; the codes are mapped into memory, not read."""
+        return _load(self._folder)
+
+
+def _save(folder: Path, state: State, overwrite: bool) -> tuple[Saved, bool]:
+    documents = [_stored(document, codes) for document, codes in state.entries]
     bank = f"{_PREFIX}{state.bank.digest()[:16]}"
     with holding(folder):
         old = stored_version(folder)
@@ -113,6 +81,20 @@ def save_state(
             merge=lambda *headers: _merged(folder, *headers),
         )
     return Saved(folder.resolve(), version), base is not None
+
+
+def _stored(document: Document, codes: TokenCodes) -> StoredDocument:
+    arrays = {name: getattr(codes, name) for name in ARRAYS}
+    if codes not in _DIGESTS:
+        _DIGESTS[codes] = array_digest(arrays)
+    return StoredDocument(document, arrays, _DIGESTS[codes])
+
+
+def _opened(item: StoredDocument) -> tuple[Document, TokenCodes]:
+    codes = TokenCodes(*(item.arrays[name] for name in ARRAYS))
+    if item.digest is not None:
+        _DIGESTS[codes] = item.digest
+    return item.document, codes
 
 
 def _base(
@@ -170,24 +152,13 @@ def _merged(
     return both
 
 
-def load_state(path: str | PathLike[str]) -> State:
-    """Open an index folder; the codes are mapped into memory, not read.
-
-    Raises:
-        IndexFileError: the folder is missing, no index, or damaged.
-        FormatVersionError: a newer release wrote it.
-        BankError: the bank beside it is missing or damaged.
-    """
-    folder = folder_of(path)
+def _load(folder: Path) -> State:
     stored = load_index(folder)
     header = stored.header
     try:
         bank = _load_bank(folder / header["bank"], header["codec_fingerprint"])
         return State(
-            entries=[
-                (item.document, TokenCodes(*(item.arrays[name] for name in ARRAYS)))
-                for item in stored.documents
-            ],
+            entries=[_opened(item) for item in stored.documents],
             bank=bank,
             scan=ScanConfig(**header["scan"]),
             search=SearchConfig(**header["search"]),

@@ -13,7 +13,7 @@ from s3_retriever.backbone import Backbone
 from s3_retriever.codec import Bank
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.documents import Document
-from s3_retriever.engine import EndogenousIndex, persist
+from s3_retriever.engine import EndogenousIndex, folder_store
 from s3_retriever.errors import BankError, IndexFileError, ModelMismatchError
 from s3_retriever.storage import index_info, verify_index
 
@@ -202,7 +202,7 @@ def test_without_a_model_the_default_is_taken(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-@pytest.mark.parametrize("step", [(Bank, "files"), (persist, "save_index")])
+@pytest.mark.parametrize("step", [(Bank, "files"), (folder_store, "save_index")])
 def test_an_interrupted_save_leaves_the_old_index(
     index: EndogenousIndex,
     tiny_backbone: Backbone,

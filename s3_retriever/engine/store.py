@@ -1,0 +1,89 @@
+"""The seam of keeping an index: state in, state out.
+
+To add a store, write a class that does as `Store` says, and let `store_at` in
+`s3_retriever.engine.stores` return it for the places that are its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
+from s3_retriever.reading.clock import ScanReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from s3_retriever.codec import Bank, TokenCodes
+    from s3_retriever.documents import Document
+    from s3_retriever.storage import Version
+
+
+@dataclass(frozen=True)
+class State:
+    """All that an engine needs besides the model.
+
+    Attributes:
+        entries: Documents with their codes.
+        bank: The bank the codes were made with.
+        scan: How documents are read.
+        search: How spans are searched.
+        answer: How answers are made.
+        report: What the scans took.
+        saved: Where it was loaded from or last saved to, if anywhere.
+    """
+
+    entries: Iterable[tuple[Document, TokenCodes]]
+    bank: Bank
+    scan: ScanConfig = field(default_factory=ScanConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
+    report: ScanReport = field(default_factory=ScanReport)
+    saved: Saved | None = None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A state of an index folder, to tell later whether somebody else has changed it.
+
+    Attributes:
+        folder: The folder, resolved.
+        version: What it held.
+    """
+
+    folder: Path
+    version: Version
+
+
+class Store(Protocol):
+    """Keeps one index at one place."""
+
+    def save(self, state: State, overwrite: bool = False) -> tuple[Saved, bool]:
+        """Make the place hold a state; the one it held stays whole until the last step.
+
+        Where somebody else has saved there since `State.saved`, both changes are made.
+
+        Args:
+            state: To save.
+            overwrite: Replace whatever index the place holds.
+
+        Returns:
+            What the place holds now, and whether that is somebody else's change as well.
+
+        Raises:
+            IndexConflictError: the place holds what saving would lose.
+            IndexFileError: the place cannot be written.
+        """
+        ...
+
+    def load(self) -> State:
+        """Open what the place holds.
+
+        Raises:
+            IndexFileError: the place holds no index, or a damaged one.
+            FormatVersionError: a newer release wrote it.
+            BankError: the bank in it is missing or damaged.
+        """
+        ...
