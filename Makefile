@@ -1,6 +1,7 @@
 # make demo   install, read the Python language reference through the model, ask it three questions
 # make test   install and run all tests
-# make lint   check style and types
+# make quick  install and run the tests that take a minute
+# make lint   check style, types, and who imports whom
 # make docs   build the documentation into site/
 # make clean  remove what the above have made, the converted model in the user's cache excepted
 
@@ -9,7 +10,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test quick lint docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/s3-retriever demo
@@ -17,7 +18,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
 
+quick: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m "not slow"
+
 lint: $(VENV)/.installed-test
+	$(BIN)/lint-imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

@@ -19,7 +19,7 @@ Split = Callable[[Tensor, ModelSpec], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Projection:
     """One kind of vector of an attention module.
 
     Attributes:
@@ -37,13 +37,13 @@ class Family:
 
     Attributes:
         attention: Submodule of a decoder layer that holds the attention.
-        keys: Source of the keys.
-        queries: Source of the queries.
+        keys: Projection of the keys.
+        queries: Projection of the queries.
     """
 
     attention: str
-    keys: Source
-    queries: Source
+    keys: Projection
+    queries: Projection
 
 
 def _flat(output: Tensor, spec: ModelSpec) -> Tensor:
@@ -80,27 +80,27 @@ def _interleaved(part: int) -> Split:
     return split
 
 
-_PROJECTED = Family("self_attn", Source("k_proj", _flat), Source("q_proj", _flat))
+_PROJECTED = Family("self_attn", Projection("k_proj", _flat), Projection("q_proj", _flat))
 
 FAMILIES: dict[str, Family] = {
     "llama": _PROJECTED,
     "mistral": _PROJECTED,
     "qwen2": _PROJECTED,
-    "qwen3": Family("self_attn", Source("k_norm", _split), Source("q_norm", _split)),
+    "qwen3": Family("self_attn", Projection("k_norm", _split), Projection("q_norm", _split)),
     "gemma2": _PROJECTED,
     "gemma3_text": Family(
-        "self_attn", Source("k_norm", _heads_first), Source("q_norm", _heads_first)
+        "self_attn", Projection("k_norm", _heads_first), Projection("q_norm", _heads_first)
     ),
     "phi3": Family(
         "self_attn",
-        Source("qkv_proj", _joined(lambda spec: spec.heads, lambda spec: spec.kv_heads)),
-        Source("qkv_proj", _joined(lambda spec: 0, lambda spec: spec.heads)),
+        Projection("qkv_proj", _joined(lambda spec: spec.heads, lambda spec: spec.kv_heads)),
+        Projection("qkv_proj", _joined(lambda spec: 0, lambda spec: spec.heads)),
     ),
-    "olmo2": Family("self_attn", Source("k_norm", _flat), Source("q_norm", _flat)),
+    "olmo2": Family("self_attn", Projection("k_norm", _flat), Projection("q_norm", _flat)),
     "gpt_neox": Family(
         "attention",
-        Source("query_key_value", _interleaved(1)),
-        Source("query_key_value", _interleaved(0)),
+        Projection("query_key_value", _interleaved(1)),
+        Projection("query_key_value", _interleaved(0)),
     ),
 }
 """Tested architectures by the ``model_type`` of their text configuration."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from s3_retriever.backbone.families import Family, Source, attention_of
+from s3_retriever.backbone.families import Family, Projection, attention_of
 from s3_retriever.backbone.spec import Head, ModelSpec, Tap
 from s3_retriever.errors import InputError, UnsupportedModelError
 
@@ -87,7 +87,7 @@ class TapReader:
             for handle in handles:
                 handle.remove()
 
-    def _hook(self, source: Source, places: Sequence[Tap | Head]) -> Any:
+    def _hook(self, source: Projection, places: Sequence[Tap | Head]) -> Any:
         def capture(module: Any, inputs: Any, output: Tensor) -> None:
             if threading.current_thread() is not self._reading_thread:
                 return  # somebody else's forward pass

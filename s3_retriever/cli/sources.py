@@ -18,13 +18,13 @@ from s3_retriever.text.files import (
     SUFFIXES,
     Reading,
     below,
-    decoded,
     is_folder,
     is_gone,
     read_file,
     read_folder,
     tails,
 )
+from s3_retriever.text.formats import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

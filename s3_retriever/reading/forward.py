@@ -39,6 +39,9 @@ class KeyReader(Generic[T]):
         config: Sizes of chunks and batches.
         clock: Times the stages ``tokenise`` and ``forward``, and counts.
 
+    Attributes:
+        batch_tokens: Most tokens of a batch, padding included.
+
     Raises:
         InputError: a setting that leaves no room for text.
     """
@@ -56,7 +59,7 @@ class KeyReader(Generic[T]):
             tokens = self._probe(config.max_memory, layout_of(backbone, config))
             config = config.replace(batch_tokens=tokens)
         self._layout = layout_of(backbone, config)
-        self._batch_tokens = config.batch_tokens
+        self.batch_tokens = config.batch_tokens
 
     def _probe(self, limit: int, layout: Layout) -> int:
         row = np.zeros((1, layout.width), dtype=np.int64)
@@ -101,12 +104,12 @@ class KeyReader(Generic[T]):
         windows = sources(
             self._backbone.text,
             documents,
-            batch_tokens=self._batch_tokens,
+            batch_tokens=self.batch_tokens,
             clock=self._clock,
         )
         with closing(windows):
             told = windows if opened is None else _telling(windows, opened)
-            batches = Batches(told, self._layout, self._batch_tokens)
+            batches = Batches(told, self._layout, self.batch_tokens)
             for batch in batches:
                 try:
                     made = self._read(batch.input_ids, batch.keep)
