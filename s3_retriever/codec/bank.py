@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from s3_retriever.codec.bank_files import bank_files, read_bank, write_folder
-from s3_retriever.codec.calibration import ARRAYS
+from s3_retriever.codec.calibration import TENSORS
 from s3_retriever.codec.codes import Codes
 from s3_retriever.codec.sae import WEIGHTS
 from s3_retriever.codec.topk import check_finite, encode_unchecked, fast_dtype
@@ -83,7 +83,7 @@ class Bank:
         return sum(tensor.nbytes for tensor in self._tensors())
 
     def _tensors(self) -> list[Tensor]:
-        tensors = [getattr(self.calibration, name) for name in ARRAYS]
+        tensors = [getattr(self.calibration, name) for name in TENSORS]
         tensors += [getattr(sae, name) for sae in self.saes for name in WEIGHTS]
         return tensors if self.residual is None else [*tensors, self.residual.scale]
 

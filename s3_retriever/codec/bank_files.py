@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from s3_retriever.backbone.spec import Head, Tap
-from s3_retriever.codec.calibration import ARRAYS, Calibration
+from s3_retriever.codec.calibration import TENSORS, Calibration
 from s3_retriever.codec.residual import Residual
 from s3_retriever.codec.sae import Sae
 from s3_retriever.errors import BankError, ModelMismatchError
@@ -155,7 +155,7 @@ def save_calibration(calibration: Calibration, folder: str | Path, fingerprint: 
 
 
 def _calibration_bytes(calibration: Calibration) -> bytes:
-    return bytes(save({name: _compact(getattr(calibration, name)) for name in ARRAYS}))
+    return bytes(save({name: _compact(getattr(calibration, name)) for name in TENSORS}))
 
 
 def load_calibration(
@@ -204,7 +204,7 @@ def _calibration(description: dict[str, Any], folder: Path) -> Calibration:
         group=description["group"],
         scaling=description["scaling"],
         metadata=description["calibration"],
-        **_read_tensors(folder / "calibration.safetensors", ARRAYS),
+        **_read_tensors(folder / "calibration.safetensors", TENSORS),
     )
 
 

@@ -14,7 +14,7 @@ from s3_retriever.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ARRAYS = ("head_weights", "key_mean", "query_mean", "whiten", "unwhiten")
+TENSORS = ("head_weights", "key_mean", "query_mean", "whiten", "unwhiten")
 """Names of the tensors of a calibration."""
 
 
@@ -121,7 +121,7 @@ class Calibration:
 
     def to(self, device: torch.device | str) -> Calibration:
         """Return a copy with the tensors on `device`."""
-        return replace(self, **{name: getattr(self, name).to(device) for name in ARRAYS})
+        return replace(self, **{name: getattr(self, name).to(device) for name in TENSORS})
 
     def replace(self, **changes: Any) -> Calibration:
         """Return a copy with some fields changed and everything validated again."""

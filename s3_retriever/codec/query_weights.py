@@ -23,7 +23,7 @@ class QueryWeights:
     not see it.
 
     Args:
-        bank: The codec.
+        bank: With which the text was encoded.
         queries: ``[n, H, d]`` of the calibration's heads, before rotary embedding.
 
     Attributes:

@@ -119,7 +119,7 @@ def indexed_text(
     Args:
         documents: In order; at least one.
         codes: Of each document.
-        bank: The codec of the codes.
+        bank: With which the codes were made.
     """
     passages = cut_passages(documents, [own.ends for own in codes])
     return IndexedText(tuple(documents), passages, JoinedCodes(codes), bank)

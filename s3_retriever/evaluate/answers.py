@@ -136,8 +136,8 @@ class Reader:
         return Span(document.id, start, end, document.text[start:end], 0.0, {}, 0)
 
     def _answer_ids(self, question: LabelledQuestion) -> list[int]:
-        lead = "" if self._generator.has_chat_template else " "
-        ids = self._backbone.text.encode(lead + question.answers[0].strip()).ids.tolist()
+        space = "" if self._generator.has_chat_template else " "
+        ids = self._backbone.text.encode(space + question.answers[0].strip()).ids.tolist()
         if not ids:
             raise InputError(f"question {question.id!r}: its first answer is empty")
         most = self._config.max_new_tokens

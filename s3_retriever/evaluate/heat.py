@@ -45,7 +45,7 @@ def token_mass(queries: Tensor, bank: Bank, codes: JoinedCodes) -> Tensor:
 
     Args:
         queries: ``f32[n, H, d]`` of the question's tokens.
-        bank: The codec.
+        bank: With which the codes were made.
         codes: Of the T tokens of the text.
 
     Returns:
@@ -64,7 +64,7 @@ class HeatMap:
     Args:
         documents: In order.
         codes: Of each document.
-        bank: The codec of the codes.
+        bank: With which the codes were made.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class CoactivationScorer:
 
     def __init__(self, text: IndexedText) -> None:
         self._bank, self._passages = text.bank, text.passages
-        self._postings = Postings.of(text.bank, text.codes)
+        self._postings = Postings.invert(text.bank, text.codes)
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`."""

@@ -28,7 +28,9 @@ class Run:
     tokens: np.ndarray
 
     @classmethod
-    def of(cls, latents: np.ndarray, values: np.ndarray, tokens: np.ndarray, count: int) -> Self:
+    def invert(
+        cls, latents: np.ndarray, values: np.ndarray, tokens: np.ndarray, count: int
+    ) -> Self:
         """Invert the codes of some tokens.
 
         Args:
@@ -52,11 +54,11 @@ class Postings:
     runs: tuple[Run, ...]
 
     @classmethod
-    def of(cls, bank: Bank, codes: JoinedCodes, run_tokens: int = RUN_TOKENS) -> list[Self]:
+    def invert(cls, bank: Bank, codes: JoinedCodes, run_tokens: int = RUN_TOKENS) -> list[Self]:
         """Invert the codes of a text, for each SAE of a bank.
 
         Args:
-            bank: The codec.
+            bank: With which the codes were made.
             codes: Of the T tokens.
             run_tokens: Tokens that are inverted at a time, which bounds what is held besides the
                 result.
@@ -97,6 +99,6 @@ def _invert(bank: Bank, codes: JoinedCodes, first: int, last: int) -> list[Run]:
     latents, values = some.latents.numpy(), some.values.numpy()
     tokens = np.arange(first, first + len(latents), dtype=np.int32)
     return [
-        Run.of(latents[:, bank.slots(j)], values[:, bank.slots(j)], tokens, sae.n_latents)
+        Run.invert(latents[:, bank.slots(j)], values[:, bank.slots(j)], tokens, sae.n_latents)
         for j, sae in enumerate(bank.saes)
     ]

@@ -49,7 +49,7 @@ class IndexedText:
         documents: In order; at least one.
         passages: Their A sentences.
         codes: Of their T tokens.
-        bank: The codec of the codes.
+        bank: With which the codes were made.
     """
 
     documents: tuple[Document, ...]

@@ -21,7 +21,7 @@ def test_postings_are_where_the_latents_are_active(run: int, tiny_backbone: Back
     bank = make_bank(tiny_backbone)
     keys = torch.randn(90, 3, 16, generator=torch.Generator().manual_seed(0))
     codes = bank.encode(keys, torch.float32)
-    built = Postings.of(bank, joined(codes, 30, 31), run)
+    built = Postings.invert(bank, joined(codes, 30, 31), run)
     assert len(built) == len(bank.saes)
     weights = np.random.default_rng(0).random(bank.saes[0].n_latents)
     for j, (posts, sae) in enumerate(zip(built, bank.saes, strict=True)):
@@ -36,5 +36,5 @@ def test_postings_of_nothing(tiny_backbone: Backbone) -> None:
     bank = make_bank(tiny_backbone)
     none = bank.encode(torch.empty(0, 3, 16), torch.float32)
     weights = np.ones(bank.saes[0].n_latents)
-    built = Postings.of(bank, joined(none))
+    built = Postings.invert(bank, joined(none))
     assert [posts.sums(weights, 3).tolist() for posts in built] == [[0, 0, 0]] * len(bank.saes)

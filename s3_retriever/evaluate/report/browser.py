@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from s3_retriever.evaluate.report.export import number
-from s3_retriever.evaluate.report.plots import tone
+from s3_retriever.evaluate.report.plots import css_class
 from s3_retriever.evaluate.report.table import named
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def browser_data(found: Evaluation, questions: int) -> dict[str, Any]:
             {
                 "name": named(row),
                 "role": row.role,
-                "tone": tone(found, row),
+                "tone": css_class(found, row),
                 "base": row is found.baseline,
             }
             for row in found.rows

@@ -23,7 +23,7 @@ TONES = 10
 _POINTS = 16
 
 
-def tone(found: Evaluation, row: Row) -> str:
+def css_class(found: Evaluation, row: Row) -> str:
     """The class that gives a ranker its colour on the whole page."""
     names = [contender.name for contender in found.contenders]
     return f"tone-{names.index(row.name) % TONES}"
@@ -32,7 +32,7 @@ def tone(found: Evaluation, row: Row) -> str:
 def legend(found: Evaluation) -> str:
     """The rankers with their colours; hovering over one brings it out in all plots."""
     items = "".join(
-        f'<li class="{tone(found, row)} {row.role}" data-name="{escape(named(row))}">'
+        f'<li class="{css_class(found, row)} {row.role}" data-name="{escape(named(row))}">'
         f"<i></i>{escape(named(row))}</li>"
         for row in _measured(found)
     )
@@ -46,7 +46,7 @@ def curve_plot(found: Evaluation) -> str:
     series = [
         svg.Series(
             named(row),
-            tone(found, row),
+            css_class(found, row),
             tuple((float(budget), 100 * _recall(found, row, budget)) for budget in budgets),
             dashed=row.role == "reference",
         )
@@ -86,7 +86,7 @@ def set_plot(found: Evaluation) -> str:
         means = row.means(found.metric)
         values = [*(means[place] for place in kept), row.mean(found.metric)]
         points = tuple((float(n), 100 * v) for n, v in enumerate(values) if not isnan(v))
-        series.append(svg.Series(named(row), tone(found, row), points))
+        series.append(svg.Series(named(row), css_class(found, row), points))
     return svg.bars(series, groups, describe(found.metric))
 
 
@@ -99,7 +99,7 @@ def interval_plot(found: Evaluation) -> str:
     series = [
         svg.Series(
             named(row),
-            tone(found, row),
+            css_class(found, row),
             tuple((100 * value, 0.0) for value in (gap.mean, gap.low, gap.high)),
         )
         for row, gap in gaps
@@ -123,7 +123,7 @@ def cost_plots(found: Evaluation) -> list[tuple[str, str]]:
                 [
                     svg.Series(
                         named(row),
-                        tone(found, row),
+                        css_class(found, row),
                         ((cost(row), 100 * row.mean(found.metric)),),
                     )
                     for row in rows

@@ -20,13 +20,13 @@ class Series:
 
     Attributes:
         label: For tooltips.
-        tone: Class that gives the colour, such as ``"tone-3"``.
+        css_class: Class that gives the colour, such as ``"tone-3"``.
         points: ``(x, y)``.
         dashed: Draw a broken line.
     """
 
     label: str
-    tone: str
+    css_class: str
     points: tuple[tuple[float, float], ...]
     dashed: bool = False
 
@@ -41,7 +41,7 @@ def lines(series: Sequence[Series], x_name: str, y_name: str) -> str:
         places = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in one.points)
         dash = ' stroke-dasharray="5 4"' if one.dashed else ""
         tip = f"<title>{escape(one.label)}</title>"
-        body.append(f'<g class="series {one.tone}"{_name(one)}>{tip}')
+        body.append(f'<g class="series {one.css_class}"{_name(one)}>{tip}')
         body.append(f'<polyline class="line" points="{places}"{dash}/></g>')
     return _figure(body, f"{y_name} against {x_name}")
 
@@ -54,7 +54,7 @@ def scatter(series: Sequence[Series], x_name: str, y_name: str, width: int = 400
     body = [_grid(x.marks, y.marks, x_name, y_name, width)]
     for one, a, b in points:
         tip = f"<title>{escape(one.label)}: {a:,.4g} {escape(x_name)}, {b:.1f}%</title>"
-        body.append(f'<g class="series {one.tone}"{_name(one)}>{tip}')
+        body.append(f'<g class="series {one.css_class}"{_name(one)}>{tip}')
         body.append(f'<circle class="dot" cx="{x.at(a):.1f}" cy="{y.at(b):.1f}" r="6"/></g>')
     return _figure(body, f"{y_name} against {x_name}", width)
 
@@ -68,7 +68,7 @@ def bars(series: Sequence[Series], groups: Sequence[str], y_name: str, width: in
     names = [(_LEFT + room * (n + 0.5), name) for n, name in enumerate(groups)]
     body = [_grid(names, y.marks, "", y_name, width, upright=False)]
     for place, one in enumerate(series):
-        body.append(f'<g class="series {one.tone}"{_name(one)}>')
+        body.append(f'<g class="series {one.css_class}"{_name(one)}>')
         for group, value in one.points:
             left = _LEFT + room * (group + 0.08) + bar * place
             top = y.at(value)
@@ -107,7 +107,7 @@ def intervals(
         y = _TOP + step * (place + 0.5)
         tip = f"<title>{escape(one.label)}: {mean:+.1f} [{low:+.1f}, {high:+.1f}]</title>"
         body += [
-            f'<g class="series {one.tone}"{_name(one)}>{tip}',
+            f'<g class="series {one.css_class}"{_name(one)}>{tip}',
             f'<path class="line" d="M{x.at(low):.1f} {y}H{x.at(high):.1f}"/>',
             f'<circle class="dot" cx="{x.at(mean):.1f}" cy="{y}" r="5"/></g>',
             f'<text class="mark" x="{left - 12}" y="{y + 4}" text-anchor="end">'

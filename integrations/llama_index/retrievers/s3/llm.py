@@ -99,6 +99,8 @@ class EndogenousLLM(CustomLLM):
             for piece in pieces:
                 text += piece
                 yield CompletionResponse(text=text, delta=piece)
+            if not text:  # the callback looks at the last response
+                yield CompletionResponse(text="", delta="")
 
         return responses()
 
