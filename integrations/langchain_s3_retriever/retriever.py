@@ -15,7 +15,7 @@ from s3_retriever.adapters import background
 from s3_retriever.adapters.arguments import reject_unknown
 from s3_retriever.adapters.settings import SETTINGS, config_of, given_or
 from s3_retriever.answering.generator import TextGenerator
-from s3_retriever.config import SearchFields, Unset
+from s3_retriever.config import UNSET, SearchFields, Unset
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError, S3Error
@@ -95,7 +95,7 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
                 f"index must be an EndogenousIndex, not {type(index).__name__}; make a retriever "
                 "with from_documents, from_texts or load"
             )
-        config = search_config(index.config, _settings(values))
+        config = search_config(index.config, _field_settings(values))
         super().__init__(**{**values, **dict(config)})
 
     @classmethod
@@ -375,6 +375,17 @@ _BUILD = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of some arguments that are settings of the search."""
     return {name: values[name] for name in SETTINGS if name in values}
+
+
+def _field_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As `_settings`, for values of fields: a budget of None is none, and not the index's.
+
+    LangChain makes a configured retriever anew from the values of its fields.
+    """
+    given = _settings(values)
+    if "token_budget" in given and given["token_budget"] is None:
+        given["token_budget"] = UNSET
+    return given
 
 
 def _check(cls: type[BaseRetriever], given: Iterable[str], arguments: Iterable[str]) -> None:

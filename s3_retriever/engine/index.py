@@ -183,7 +183,7 @@ class EndogenousIndex:
         question: str,
         *,
         filter: Filter | None = None,
-        config: SearchConfig | None = None,
+        config: SearchConfig | Mapping[str, Any] | None = None,
         **settings: Unpack[SearchSettings],
     ) -> SearchResult:
         """Find the spans that the model attends to when it reads a question.
@@ -210,7 +210,7 @@ class EndogenousIndex:
         questions: Sequence[str],
         *,
         filter: Filter | None = None,
-        config: SearchConfig | None = None,
+        config: SearchConfig | Mapping[str, Any] | None = None,
         **settings: Unpack[SearchSettings],
     ) -> list[SearchResult]:
         """Search for several questions, read through the model in batches.

@@ -198,6 +198,32 @@ def test_without_a_model_the_default_is_taken(
         EndogenousIndex.load(tmp_path)
 
 
+def test_a_save_hashes_no_document_twice(
+    index: EndogenousIndex,
+    tiny_backbone: Backbone,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashed = []
+    digest = folder_store.array_digest
+
+    def spy(arrays: Any) -> str:
+        hashed.append(len(arrays["starts"]))
+        return digest(arrays)
+
+    monkeypatch.setattr(folder_store, "array_digest", spy)
+    index.save(tmp_path)
+    first = len(hashed)
+    index.save(tmp_path)
+    again = EndogenousIndex.load(tmp_path, model=tiny_backbone)
+    again.save(tmp_path)
+    assert len(hashed) == first
+    again.add(["One text more."])
+    again.save(tmp_path)
+    assert len(hashed) == first + 1
+    assert verify_index(tmp_path).ok
+
+
 # --- interruption ---------------------------------------------------------------------------------
 
 

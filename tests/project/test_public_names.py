@@ -34,3 +34,9 @@ def test_the_core_loads_no_framework() -> None:
     code = f"import sys, s3_retriever.engine.index; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_engine_loads_no_training_text() -> None:
+    code = "import sys, s3_retriever.engine; print('pydoc_data.topics' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -13,6 +13,7 @@ from s3_retriever.adapters import background
 from s3_retriever.adapters.arguments import reject_unknown
 from s3_retriever.adapters.settings import SETTINGS
 from s3_retriever.answering.generator import TextGenerator
+from s3_retriever.config import UNSET
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError
@@ -225,7 +226,10 @@ class EndogenousRetriever(BaseRetriever):
         Raises:
             InputError: an unknown argument or an impossible value.
         """
-        own = {_NAMES.get(name, name): value for name, value in self._search}
+        own = {
+            _NAMES.get(name, name): UNSET if value is None else value
+            for name, value in self._search
+        }
         return type(self)(self.index, **(own | {"filters": self.filters} | settings))
 
     def get_relevant_documents(self, query: QueryType) -> list[NodeWithScore]:
