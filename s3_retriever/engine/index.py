@@ -117,7 +117,7 @@ class EndogenousIndex:
         backbone = resolve_backbone(model, tokenizer, progress)
         bank = resolve_bank(bank, backbone, checked, progress)
         index = cls(backbone, State((), bank, *settings))
-        index.add(checked, progress=progress)
+        index._scan(checked, progress)
         index._skipped = skipped
         return index
 
@@ -144,13 +144,14 @@ class EndogenousIndex:
         """
         with self._changing:
             checked, self._skipped = take_in(documents, self._corpus.documents, on_error)
-            clock = ScanClock(self.backbone.device)
-            scanned = scan(
-                self.backbone, self.bank, checked, self.scan_config, progress, clock=clock
-            )
-            corpus = self._corpus.plus(scanned)
-            self._corpus, self._report = corpus, self._report + clock.report()
+            self._scan(checked, progress)
         return tuple(document.id for document in checked)
+
+    def _scan(self, documents: Sequence[Document], progress: bool) -> None:
+        clock = ScanClock(self.backbone.device)
+        entries = scan(self.backbone, self.bank, documents, self.scan_config, progress, clock=clock)
+        corpus = self._corpus.plus(entries)
+        self._corpus, self._report = corpus, self._report + clock.report()
 
     def delete(self, ids: Iterable[str] | str) -> None:
         """Forget documents; all that are named, or, where one is unknown, none.

@@ -25,8 +25,9 @@ class SearchResult:
     Attributes:
         question: The question as asked.
         spans: In the order asked for: best first, or reading order.
-        seconds: Wall-clock seconds of ``"read"`` (the question through the model; for questions
-            read together, an equal share each) and ``"search"``.
+        seconds: Wall-clock seconds of ``"read"`` (all that goes through the model: the question
+            and, for a second hop, the best spans behind it; for questions read together, an equal
+            share each) and ``"search"``.
         sources: The documents the spans come from, by id.
     """
 
