@@ -22,8 +22,8 @@ from s3_retriever import __version__
 from s3_retriever.cli import common, demo, main
 from s3_retriever.cli.main import COMMANDS, _parse
 from s3_retriever.documents import Document
-from s3_retriever.engine import index as engine
 from s3_retriever.engine import folder_store
+from s3_retriever.engine import index as engine
 from s3_retriever.reading.clock import STAGES
 from s3_retriever.storage import load_index, verify_index
 

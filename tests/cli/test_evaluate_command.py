@@ -1,32 +1,20 @@
-"""``s3-retriever eval``, and a user's own folder."""
+"""``s3-retriever eval``."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from evaluate_samples import SET
+from notes_folder import write_lines, write_notes
 from s3_retriever.cli import main
-from s3_retriever.errors import InputError
-from s3_retriever.evaluate import contenders, load_folder
-from s3_retriever.fitting import load_set
+from s3_retriever.evaluate import contenders
+from s3_retriever.labelled import load_set
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-NOTES = {
-    "sea/lamp.txt": "The lighthouse was built in 1871.\r\n"
-    "Its lamp is forty\r\n metres high. 🗼 It burns.",
-    "bread.md": "Rye bread needs a sour starter. Bakers let the dough rest for a night.",
-    "empty.txt": " \n",
-    "photo.bin": "no text file by its name",
-}
-
-
-def write_lines(path: Path, rows: list[Any]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n\n" for row in rows), encoding="utf-8")
 
 
 @pytest.fixture
@@ -53,18 +41,7 @@ def dataset(tmp_path: Path) -> str:
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Path:
-    folder = tmp_path / "notes"
-    for name, text in NOTES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(text.encode())
-    questions = [
-        {"question": "How high is the lamp?", "evidence": ["lamp is forty metres high"]},
-        {"question": "What needs acid?", "evidence": [{"doc_id": "bread.md", "text": "starter"}]},
-        {"question": "When?", "evidence": [{"doc_id": "sea/lamp.txt", "start": 28, "end": 32}]},
-        {"id": "x", "type": "who", "question": "Who rests?", "answers": "the dough"},
-    ]
-    write_lines(folder / "questions.jsonl", questions)
-    return folder
+    return write_notes(tmp_path / "notes")
 
 
 def test_files_in_the_format_are_read_as_they_were_written(dataset):
@@ -151,57 +128,6 @@ def test_a_folder_of_ones_own(notes, tiny_options, capsys):
     argv = ["eval", "--self", str(notes), "--rankers", "attention,bm25", *tiny_options]
     assert main(argv) == 0
     assert "notes" in capsys.readouterr().out
-
-
-def test_quotations_are_found_in_the_files(notes):
-    labelled = load_folder(notes)
-    assert labelled.name == "notes"
-    texts = {document.id: document.text for document in labelled.documents}
-    assert texts == {name: NOTES[name] for name in ("bread.md", "sea/lamp.txt")}
-    quoted = [
-        [texts[e.document_id][e.start : e.end] for e in question.evidence]
-        for question in labelled.questions
-    ]
-    assert quoted == [["lamp is forty\r\n metres high"], ["starter"], ["1871"], []]
-    assert [question.id for question in labelled.questions] == ["1", "3", "5", "x"]
-    assert labelled.questions[3].answers == ("the dough",)
-    assert labelled.questions[3].kind == "who"
-
-
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        ({"question": "Who?"}, "evidence or answers"),
-        ({"question": "Who?", "evidence": ["nobody wrote this"]}, "nobody wrote this"),
-        ({"question": "Who?", "evidence": [{"doc_id": "bread.md", "text": "lamp"}]}, "bread.md"),
-        ({"question": "Who?", "evidence": [{"doc_id": "none", "text": "lamp"}]}, "none"),
-        ({"question": "Who?", "evidence": [{"doc_id": "bread.md", "start": 3, "end": 999}]}, "999"),
-        ({"question": "Who?", "evidence": [""]}, "quote them"),
-        ({"question": "Who?", "evidence": [7]}, "line 1"),
-        ({"evidence": ["starter"]}, "question"),
-        (["no object"], "line 1"),
-    ],
-)
-def test_a_line_that_will_not_do_is_named(notes, row, words):
-    write_lines(notes / "questions.jsonl", [row])
-    with pytest.raises(InputError, match=words) as error:
-        load_folder(notes)
-    assert "questions.jsonl, line 1" in str(error.value)
-
-
-def test_a_folder_without_texts_or_questions(notes, tmp_path):
-    (tmp_path / "bare").mkdir()
-    with pytest.raises(InputError, match="no text file"):
-        load_folder(tmp_path / "bare")
-    (notes / "questions.jsonl").write_text("\n")
-    with pytest.raises(InputError, match="holds no question"):
-        load_folder(notes)
-    (notes / "questions.jsonl").unlink()
-    with pytest.raises(InputError, match="cannot be read"):
-        load_folder(notes)
-    (notes / "latin.txt").write_bytes("café".encode("latin-1"))
-    with pytest.raises(InputError, match="UTF-8"):
-        load_folder(notes)
 
 
 def test_a_file_of_another_kind_is_not_written_over(dataset, tiny_options, tmp_path, capsys):

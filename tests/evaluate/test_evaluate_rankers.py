@@ -16,7 +16,7 @@ from rank_bm25 import BM25Okapi
 
 from evaluate_samples import SET, HashedWords
 from random_bank import HEADS, make_bank
-from s3_retriever.codec.codes import join
+from s3_retriever.codec import JoinedCodes
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
@@ -30,10 +30,10 @@ from s3_retriever.evaluate.rankers.chunks import SIZES, pack
 from s3_retriever.evaluate.rankers.contenders import chosen
 from s3_retriever.evaluate.rankers.dense import four_bits, key_logits, published
 from s3_retriever.evaluate.rankers.embedders import MINILM, MiniLM, as_embedder, unit
-from s3_retriever.evaluate.rankers.external import locate
+from s3_retriever.evaluate.rankers.external import LangChainRanker
 from s3_retriever.evaluate.rankers.hits import DEPTH, Hit
 from s3_retriever.evaluate.rankers.memo import Memo
-from s3_retriever.reading.chunks import lead_ids
+from s3_retriever.reading.chunks import prefix_ids
 from s3_retriever.reading.questions import read_questions
 
 QUESTION = SET.questions[0].question
@@ -46,6 +46,10 @@ def bench(tiny_backbone):
 
 def ranker(bench, name, variant=0):
     return contenders()[name].variants[variant].build(bench)
+
+
+def joined(bench):
+    return JoinedCodes(bench.codes())
 
 
 def texts(hits):
@@ -206,7 +210,7 @@ def test_dense_keys_are_what_the_model_computes(bench):
     keys = bench.keys()
     assert keys.shape[0] == bench.tokens == sum(map(len, bench.codes()))
     last = SET.documents[-1]
-    lead = lead_ids(bench.backbone.text, ScanConfig().preamble)
+    lead = prefix_ids(bench.backbone.text, ScanConfig().preamble)
     ids = [*lead, *bench.backbone.text.encode(last.text).ids.tolist()]
     with bench.backbone.tap(bench.bank.calibration.taps) as reader:
         raw = reader.keys(torch.tensor([ids]))[0, len(lead) :]
@@ -215,7 +219,7 @@ def test_dense_keys_are_what_the_model_computes(bench):
 
 
 def test_dense_search_of_decoded_keys_is_the_search_through_codes(bench, monkeypatch):
-    decoded = bench.bank.decode(join(bench.codes()))
+    decoded = bench.bank.decode(joined(bench).rows(slice(None)))
     monkeypatch.setattr(bench, "keys", lambda: decoded)
     for name in ("attention", "attention+bm25"):
         mine = ranker(bench, name.replace("attention", "dense")).rank(QUESTION)
@@ -245,10 +249,10 @@ def test_sizes_are_those_of_the_keys(bench):
 
 
 def test_logits_are_products_of_queries_and_keys(bench):
-    (reading,) = read_questions(bench.backbone, bench.bank, [QUESTION], bench.scan)
+    (queries,) = read_questions(bench.backbone, bench.bank, [QUESTION], bench.scan)
     calibration, keys = bench.bank.calibration, bench.keys().float()
-    logits = key_logits(calibration, reading.queries, lambda tokens: keys[tokens])(slice(5, 9))
-    y, count = calibration.queries(reading.queries), len(reading.queries)
+    logits = key_logits(calibration, queries, lambda tokens: keys[tokens])(slice(5, 9))
+    y, count = calibration.queries(queries), len(queries)
     assert logits.shape == (4, len(HEADS) * count)
     wanted = [[keys[5 + t, h] @ y[i, h] for h in range(3) for i in range(count)] for t in range(4)]
     torch.testing.assert_close(logits, torch.tensor(wanted))
@@ -278,10 +282,10 @@ def test_latents_alone_leave_out_the_residual(bench):
 
 
 def test_heat_is_the_attention_of_every_token(bench):
-    (reading,) = read_questions(bench.backbone, bench.bank, [QUESTION], bench.scan)
-    mass = token_mass(reading.queries, bench.bank, join(bench.codes()))
-    x = bench.bank.decode(join(bench.codes()))
-    y = bench.bank.calibration.queries(reading.queries)
+    (queries,) = read_questions(bench.backbone, bench.bank, [QUESTION], bench.scan)
+    mass = token_mass(queries, bench.bank, joined(bench))
+    x = bench.bank.decode(joined(bench).rows(slice(None)))
+    y = bench.bank.calibration.queries(queries)
     wanted = torch.zeros(bench.tokens)
     for head in range(len(HEADS)):
         for token in range(len(y)):
@@ -291,15 +295,15 @@ def test_heat_is_the_attention_of_every_token(bench):
 
 
 def test_the_heat_of_a_hit_is_that_of_its_tokens(bench):
-    (reading,) = read_questions(bench.backbone, bench.bank, [QUESTION], bench.scan)
+    (queries,) = read_questions(bench.backbone, bench.bank, [QUESTION], bench.scan)
     heat_map = HeatMap(bench.documents, bench.codes(), bench.bank)
     whole = [Hit(d.id, 0, len(d.text), 0.0) for d in SET.documents]
-    heats = heat_map.of(reading.queries, whole)
+    heats = heat_map.of(queries, whole)
     for document, codes, heat in zip(SET.documents, bench.codes(), heats, strict=True):
         assert heat.ends.tolist() == codes.ends.tolist()
         assert heat.ends[-1] == len(document.text)
     cut = Hit("bread", 30, 61, 0.0)
-    (part,) = heat_map.of(reading.queries, [cut])
+    (part,) = heat_map.of(queries, [cut])
     codes = bench.codes()[1]
     mine = (codes.ends > 30) & (codes.starts < 61)
     assert part.mass.tolist() == heats[1].mass[mine].tolist()
@@ -334,14 +338,22 @@ def test_documents_of_a_retriever_are_located(bench):
 
 
 def test_a_place_is_believed_only_where_the_text_is_the_same():
-    sources = {"a": "one two one two", "b": "two one"}
-    assert locate("one", {"source_id": "a", "start_index": 8}, sources)[:3] == ("a", 8, 11)
-    assert locate("one", {"source_id": "a", "start_index": 3}, sources)[:3] == ("a", 0, 3)
-    assert locate("one", {"source": "b"}, sources)[:3] == ("b", 4, 7)
-    assert locate("one", {"source": "b", "start_index": None}, sources)[:3] == ("b", 4, 7)
-    assert locate("one", {"source": "elsewhere"}, sources)[:3] == ("a", 0, 3)
-    assert locate("one\n two", {}, sources)[:3] == ("a", 0, 7)
-    assert locate("", {}, sources)[:3] == ("", 0, 0)
+    sources = [Document("a", "one two one two"), Document("b", "two one")]
+
+    def place(text, metadata):
+        found = [LangChainDocument(page_content=text, metadata=metadata)]
+        (hit,) = LangChainRanker(Fixed(found=found), sources).rank(QUESTION)
+        return hit[:3]
+
+    assert place("one", {"source_id": "a", "start_index": 8}) == ("a", 8, 11)
+    assert place("one", {"source_id": "a", "start_index": 3}) == ("a", 0, 3)
+    assert place("one", {"source": "b"}) == ("b", 4, 7)
+    assert place("one", {"source": "b", "start_index": None}) == ("b", 4, 7)
+    assert place("one", {"source": "elsewhere"}) == ("a", 0, 3)
+    assert place("one", {"start_index": 8}) == ("a", 0, 3)
+    assert place("one\n two", {}) == ("a", 0, 7)
+    assert place("", {}) == ("", 0, 0)
+    assert place("three", {"source": "b"}) == ("", 0, 5)
 
 
 def test_names_are_checked():
