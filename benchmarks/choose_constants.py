@@ -17,26 +17,25 @@ from itertools import combinations_with_replacement, product
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from common import RESULTS, changed, for_choice, line, spread, write
+from common import RESULTS, line, spread, tuning_split, write
 from tqdm import tqdm
 
 from s3_retriever.backbone import Backbone
 from s3_retriever.codec import QueryWeights
-from s3_retriever.config import SearchConfig
+from s3_retriever.config import SearchConfig, Weighing
+from s3_retriever.engine.flow import find
 from s3_retriever.evaluate.metrics import evidence_recall
-from s3_retriever.evaluate.rankers.bench import Bench
+from s3_retriever.evaluate.rankers.bench import Bench, RememberingReader
 from s3_retriever.evaluate.rankers.build import as_hits
 from s3_retriever.evaluate.rankers.memo import Memo
 from s3_retriever.fitting import load_set
-from s3_retriever.searching import attention as scoring
-from s3_retriever.searching import fusion, lexical
-from s3_retriever.searching import searcher as search
-from s3_retriever.searching.passages import Passages
+from s3_retriever.searching.attention import shares_of
+from s3_retriever.searching.fusion import standardise
+from s3_retriever.searching.lexical import LexicalScorer
 from s3_retriever.searching.searcher import Searcher
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.fitting import LabelledQuestion, LabelledSet
     from s3_retriever.reading.leads import Lead
+    from s3_retriever.searching.scorer import Asked, IndexedText
 
 Setting = dict[str, float]
 """Values of constants by name."""
@@ -57,68 +57,98 @@ RANGES: dict[str, Sequence[float]] = {
     "bm25": (0.15, 0.3, 0.45, 0.6, 0.8, 1),
     "document": (0, 0.15, 0.3, 0.5),
     "hop": (0, 0.2, 0.4, 0.6, 0.8),
-    "leads": (2, 3),
-    "doubt": (1, 2, 3, 4),
+    "hop_sources": (2, 3),
+    "hop_temperature": (1, 2, 3, 4),
 }
-"""The first three make the attention of a sentence, as `s3_retriever.searching.attention` explains;
-the others say what becomes of it: weights of the parts, and the second hop."""
+"""The first three make the attention of a sentence (see `Attention`); the others say what becomes
+of it: weights of the parts, and the second hop. All but the exponent are those of `Weighing`."""
 
 OF_ATTENTION = ("exponent", "power", "reach")
-BY_RATIO = (*OF_ATTENTION, "doubt")
+BY_RATIO = (*OF_ATTENTION, "hop_temperature")
 """Constants whose ratios matter, not their differences."""
 
-SMOOTH = Passages.smooth
-CONFIG = SearchConfig(k=64)
+MOST_SPANS = 64
 BUDGETS = (1000, 2000)
+WRITTEN = 20
+"""Settings that are written, the best of those tried."""
 
 
-class Remembering(Searcher):
-    """A `Searcher` that works out nothing twice which the constants leave as it is.
+class Attention:
+    """The scores of `s3_retriever.searching.attention.AttentionScorer`, each worked out once.
 
-    Attributes:
-        exponent: Of shares before they are summed; the package knows plain sums alone.
+    Shares of attention do not depend on the constants; their sums do on three of them.
+
+    Args:
+        text: What is searched.
+        memo: Holds shares and sums.
+        exponent: Of smoothed shares before they are summed; the package has plain sums, thus 1.
     """
 
-    exponent = 1.0
+    def __init__(self, text: IndexedText, memo: Memo, exponent: float) -> None:
+        self._text, self._memo, self._exponent = text, memo, exponent
 
-    def __init__(self, bench: Bench) -> None:
-        super().__init__(bench.documents, bench.codes(), bench.bank)
-        self.memo = Memo()
+    def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
+        """See `s3_retriever.searching.scorer.Scorer`."""
+        rows = [self._scores(question, weighing) for question in asked]
+        return torch.stack(rows)[:, torch.from_numpy(candidates)]
 
-    def _attended(
-        self, queries: Sequence[Tensor], config: SearchConfig, skips: Sequence[slice]
-    ) -> Tensor:
-        return torch.cat([self._of(*asked) for asked in zip(queries, skips, strict=True)])
-
-    def _of(self, queries: Tensor, skip: slice) -> Tensor:
-        """Attention of one question: its shares do not depend on the constants, their sums do."""
-        counts, calibration, passages = [len(queries)], self._bank.calibration, self._passages
-        asked = hash(queries.numpy().tobytes()), skip.start, skip.stop
-
-        def shares() -> Tensor:
-            weights, codes = QueryWeights(self._bank, queries), self._joined
-            return scoring.shares_of(
-                lambda tokens: weights.logits(codes.rows(tokens)),
-                counts,
-                calibration,
-                passages,
-                [skip],
-            )
+    def _scores(self, asked: Asked, weighing: Weighing) -> Tensor:
+        """``f32[A]``."""
+        question = asked.queries.numpy().tobytes(), asked.without.start, asked.without.stop
+        constants = self._exponent, weighing.power, weighing.reach
 
         def sums() -> Tensor:
-            with patch.object(Passages, "smooth", lambda *of: SMOOTH(*of) ** self.exponent):
-                return scoring.summed(self.memo.get(asked, shares), counts, calibration, passages)
+            shares = self._memo.get(("shares", question), lambda: self._shares(asked))
+            return self._summed(shares, weighing)
 
-        constants = self.exponent, scoring.POWER, scoring.REACH
-        return self.memo.get((*asked, *constants), sums)
+        return self._memo.get(("sums", question, constants), sums)
 
-    def _lexicon_once(self) -> Any:
-        return self
+    def _shares(self, asked: Asked) -> Tensor:
+        """``f32[A, H · n]``."""
+        text = self._text
+        weights = QueryWeights(text.bank, asked.queries)
 
-    def scores(self, question: str) -> Tensor:
-        """As the lexicon has it."""
-        constants = lexical.POWER, lexical.REACH
-        return self.memo.get((question, *constants), lambda: self._lexicon.scores(question))
+        def logits(tokens: slice) -> Tensor:
+            return weights.logits(text.codes.rows(tokens))
+
+        return shares_of(logits, [asked], text.bank.calibration, text.passages)
+
+    def _summed(self, shares: Tensor, weighing: Weighing) -> Tensor:
+        """``f32[A]``."""
+        passages, heads = self._text.passages, self._text.bank.calibration.head_shares
+        smooth = passages.smooth(shares, weighing.reach, weighing.power) ** self._exponent
+        return standardise(smooth.view(len(passages), len(heads), -1).sum(2)) @ heads
+
+
+class Lexicon:
+    """The scores of a `LexicalScorer`, each worked out once.
+
+    Args:
+        scorer: Is asked for the same candidates each time, all sentences.
+        memo: Holds the scores.
+    """
+
+    def __init__(self, scorer: LexicalScorer, memo: Memo) -> None:
+        self._scorer, self._memo = scorer, memo
+
+    def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
+        """See `s3_retriever.searching.scorer.Scorer`."""
+
+        def row(question: Asked) -> Tensor:
+            key = "bm25", question.text, weighing.power, weighing.reach
+            scores = self._scorer.scores
+            return self._memo.get(key, lambda: scores([question], candidates, weighing))
+
+        return torch.cat([row(question) for question in asked])
+
+
+class Reader(RememberingReader):
+    """Reads spans one by one, as settings share some of those that lead on."""
+
+    def leads(self, spans: Sequence[tuple[str, str]]) -> list[Lead]:
+        """Read as `QuestionReader.leads` does, or remember, span by span."""
+        read = super().leads
+        return [lead for span in spans for lead in read([span])]
 
 
 class Trial:
@@ -126,41 +156,35 @@ class Trial:
 
     def __init__(self, labelled: LabelledSet, backbone: Backbone) -> None:
         self._bench = Bench(labelled.documents, backbone)
-        self._searcher = Remembering(self._bench)
+        self._text = self._bench.text()
+        self._lexical = LexicalScorer(self._text)
 
     def recall(self, asked: LabelledQuestion, settings: Sequence[Setting]) -> list[float]:
         """Under each setting, the mean over `BUDGETS`."""
-        bench, searcher = self._bench, self._searcher
-        searcher.memo = Memo()
-        queries = bench.queries(asked.question)
-
-        def follow(texts: Sequence[str]) -> list[Lead]:
-            """One by one, as settings share some of the spans that lead."""
-            return [lead for text in texts for lead in bench.leads(asked.question, [text])]
+        bench, memo = self._bench, Memo()
+        reader = Reader(bench.backbone, bench.bank, bench.scan, memo)
 
         def under(setting: Setting) -> float:
-            with changed(constants_of(setting)):
-                found = searcher.search(asked.question, queries, None, CONFIG, follow)
-            hits = as_hits(found)
+            searcher = self._searcher(memo, setting["exponent"])
+            config = SearchConfig(k=MOST_SPANS, weighing=weighing_of(setting))
+            (found,) = find(reader, searcher, [asked.question], config)
+            hits = as_hits(found.spans)
             return mean(evidence_recall(hits, asked.evidence, budget) for budget in BUDGETS)
 
         return [under(setting) for setting in settings]
 
-
-def constants_of(setting: Setting) -> list[tuple[Any, str, Any]]:
-    """Where the constants of a setting stand."""
-    weights = {**fusion.WEIGHTS, **{name: setting[name] for name in ("bm25", "document", "hop")}}
-    return [
-        (Remembering, "exponent", setting["exponent"]),
-        *((room, "POWER", setting["power"]) for room in (scoring, lexical)),
-        *((room, "REACH", setting["reach"]) for room in (scoring, lexical)),
-        (fusion, "WEIGHTS", weights),
-        (search, "LEADS", setting["leads"]),
-        (search, "DOUBT", setting["doubt"]),
-    ]
+    def _searcher(self, memo: Memo, exponent: float) -> Searcher:
+        attention = Attention(self._text, memo, exponent)
+        scorers = {"attention": attention, "bm25": Lexicon(self._lexical, memo)}
+        return Searcher(self._text, scorers=scorers)
 
 
-def drawn(attentions: int, times: int, seed: int) -> Iterator[Setting]:
+def weighing_of(setting: Setting) -> Weighing:
+    """The constants of a setting that the package has."""
+    return Weighing(**{name: value for name, value in setting.items() if name != "exponent"})
+
+
+def sample(attentions: int, times: int, seed: int) -> Iterator[Setting]:
     """Settings of the attention at random, each some times with what becomes of it at random."""
     chance = random.Random(seed)
     others = {name: values for name, values in RANGES.items() if name not in OF_ATTENTION}
@@ -202,21 +226,15 @@ def highest(coefficients: np.ndarray, count: int) -> list[Setting]:
     return [whole[n] for n in np.argsort(-height)[:count]]
 
 
-def told(setting: Setting) -> str:
+def describe(setting: Setting) -> str:
     """A setting in words."""
     return ", ".join(f"{name} {value:.3g}" for name, value in setting.items())
 
 
 def shipped() -> Setting:
     """The constants as they are."""
-    return {
-        "exponent": Remembering.exponent,
-        "power": scoring.POWER,
-        "reach": scoring.REACH,
-        **{name: fusion.WEIGHTS[name] for name in ("bm25", "document", "hop")},
-        "leads": search.LEADS,
-        "doubt": search.DOUBT,
-    }
+    constants = {"exponent": 1.0, **dict(Weighing())}
+    return {name: constants[name] for name in RANGES}
 
 
 TRIALS: dict[str, Trial] = {}
@@ -243,33 +261,39 @@ def _recalls(asked: tuple[str, LabelledQuestion, Sequence[Setting]]) -> list[flo
 def main(args: argparse.Namespace) -> None:
     """Draw, measure, fit, measure again, choose, write."""
     torch.set_num_threads(1)  # of each process
-    sets = [for_choice(load_set(folder)) for folder in args.sets]
+    sets = [tuning_split(load_set(folder)) for folder in args.sets]
     backbone = Backbone.load(None)
     TRIALS.update((part.name, Trial(part, backbone)) for part in sets)
-    settings = [shipped(), *drawn(args.attentions, args.times, args.seed)]
+    settings = [shipped(), *sample(args.attentions, args.times, args.seed)]
     recall = measured(sets, settings, args.processes)
+    drawn = recall.mean(0)[1:]
     best = highest(surface(settings, recall.mean(0)), args.confirm)
     settings += best
     recall = np.concatenate([recall, measured(sets, best, args.processes)], axis=1)
     means = recall.mean(0)
-    for place in np.argsort(-means)[:10]:
-        print(f"{100 * means[place]:.2f}  {told(settings[place])}")
+    order = np.argsort(-means, kind="stable").tolist()
+    for place in order[:10]:
+        print(f"{100 * means[place]:.2f}  {describe(settings[place])}")
     print(f"{100 * means[0]:.2f}  as shipped")
-    print(line("settings drawn", spread((100 * means[1 : -args.confirm]).tolist()), "%", 1))
+    print(line("settings drawn", spread((100 * drawn).tolist()), "%", 1))
     write(
         "constants",
         args,
         {
             "questions": {part.name: len(part.questions) for part in sets},
             "budgets": BUDGETS,
-            "chosen": settings[int(means.argmax())],
-            "tried": [
+            "chosen": settings[order[0]],
+            "settings_tried": len(settings),
+            "recall_of_settings_drawn": {
+                name: round(value, 4) for name, value in spread(drawn.tolist()).items()
+            },
+            "best": [
                 {
-                    "setting": setting,
-                    "recall": round(float(means[n]), 4),
-                    "sets": [round(x, 4) for x in recall[:, n].tolist()],
+                    "setting": settings[place],
+                    "recall": round(float(means[place]), 4),
+                    "sets": [round(x, 4) for x in recall[:, place].tolist()],
                 }
-                for n, setting in enumerate(settings)
+                for place in order[:WRITTEN]
             ],
         },
     )

@@ -8,15 +8,13 @@ import os
 import shlex
 import statistics
 import sys
-from collections import deque
-from contextlib import ExitStack, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from pydoc_data.topics import topics
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -26,7 +24,8 @@ from s3_retriever.codec import Bank, Calibration, Sae, fit_residual, fit_scale
 from s3_retriever.documents import Document
 from s3_retriever.evaluate.about import about
 from s3_retriever.fitting.banks import builtin_bank
-from s3_retriever.reading.chunks import cut, layout_of, sources, take_batch
+from s3_retriever.reading.batches import Batches
+from s3_retriever.reading.chunks import layout_of, sources
 from s3_retriever.reading.clock import ScanClock
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.config import ScanConfig
     from s3_retriever.fitting import LabelledSet
-    from s3_retriever.reading.chunks import Batch
+    from s3_retriever.reading.batches import Batch
 
 RESULTS = Path(__file__).parent / "results"
 CUDA = torch.cuda.is_available()
@@ -144,17 +143,10 @@ def batches(
     backbone: Backbone, documents: Sequence[Document], config: ScanConfig
 ) -> Iterator[Batch]:
     """The batches that a scan of some documents reads, in order."""
-    layout, clock, size = (
-        layout_of(backbone, config),
-        ScanClock(backbone.device),
-        config.batch_tokens,
-    )
-    for window in sources(backbone.text, documents, batch_tokens=size, clock=clock):
-        pieces = [piece for source in window for piece in cut(source, layout)]
-        pieces.sort(key=lambda piece: piece.context - piece.stop)
-        waiting = deque(pieces)
-        while waiting:
-            yield take_batch(waiting, layout, size)
+    size, clock = config.batch_tokens, ScanClock(backbone.device)
+    windows = sources(backbone.text, documents, batch_tokens=size, clock=clock)
+    with closing(windows):
+        yield from Batches(windows, layout_of(backbone, config), size)
 
 
 def documents_of(backbone: Backbone, tokens: int) -> list[Document]:
@@ -178,24 +170,15 @@ def text_of(backbone: Backbone, tokens: int) -> str:
     return source * copies + source[: int(encoded.ends[rest - 1]) if rest else 0]
 
 
-def for_choice(labelled: LabelledSet) -> LabelledSet:
-    """Every third question, for choosing constants; `for_report` has the others."""
+def tuning_split(labelled: LabelledSet) -> LabelledSet:
+    """Every third question, for choosing constants; `test_split` has the others."""
     return replace(labelled, questions=labelled.questions[::3])
 
 
-def for_report(labelled: LabelledSet) -> LabelledSet:
+def test_split(labelled: LabelledSet) -> LabelledSet:
     """The questions that had no part in the choice of constants."""
     kept = tuple(question for n, question in enumerate(labelled.questions) if n % 3)
     return replace(labelled, questions=kept)
-
-
-@contextmanager
-def changed(constants: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
-    """Give constants other values for a while: where each stands, its name, its value."""
-    with ExitStack() as stack:
-        for room, name, value in constants:
-            stack.enter_context(patch.object(room, name, value))
-        yield
 
 
 def synchronize() -> None:

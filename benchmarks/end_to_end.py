@@ -3,9 +3,10 @@
     python benchmarks/end_to_end.py
 
 The same model, the same text and question, and exactly `--answer` tokens on both sides, made by the
-same function; only the prompts differ. `scan` includes tokenising, making the bank's codes, the
-index and BM25; the full prefill includes tokenising. The second question comes on the same text: to
-`scan` with the index at hand, to `kv` with the cache of the text kept, and to `prefill` without.
+same function; only the prompts differ. `scan` includes tokenising, making the codes and, at the
+first search, BM25; the full prefill includes tokenising. The second question comes on the same
+text: to `scan` with the index at hand, to `kv` with the cache of the text kept, and to `prefill`
+without.
 """
 
 from __future__ import annotations
@@ -114,8 +115,7 @@ class Scan:
         """Search and answer with the index at hand."""
         generator = TextGenerator(self._backbone)
         prompt = build_prompt(generator, question, self.search(question), self._config)
-        ids = self._backbone.text.encode(prompt.text).ids.tolist()
-        generate(self._backbone, ids, self._config.max_new_tokens)
+        generate(self._backbone, generator.encode(prompt.text), self._config.max_new_tokens)
 
 
 def measure(

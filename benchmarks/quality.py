@@ -21,27 +21,24 @@ import sys
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from common import RESULTS, changed, for_report
+from common import RESULTS, test_split
 
-from s3_retriever.codec import Bank
-from s3_retriever.codec.codes import TokenCodes, join
-from s3_retriever.config import ScanConfig, SearchConfig
+from s3_retriever.codec import Bank, JoinedCodes, Sae, TokenCodes
+from s3_retriever.config import ScanConfig, SearchConfig, Weighing
+from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.evaluate import Contender, Variant, evaluate
 from s3_retriever.evaluate.rankers.bench import Bench
 from s3_retriever.evaluate.rankers.build import SearcherRanker, dense
 from s3_retriever.evaluate.rankers.contenders import contenders
-from s3_retriever.evaluate.rankers.dense import DenseSearcher
+from s3_retriever.evaluate.rankers.dense import DenseScorer
 from s3_retriever.evaluate.rankers.hits import DEPTH
 from s3_retriever.evaluate.report.export import as_json
 from s3_retriever.evaluate.report.table import tables
 from s3_retriever.fitting import CalibrateConfig, builtin_sets, calibrate, load_set
-from s3_retriever.searching import attention as scoring
-from s3_retriever.searching import fusion, lexical, spans
 from s3_retriever.searching.searcher import Searcher
 
 if TYPE_CHECKING:
@@ -50,7 +47,7 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Calibration
     from s3_retriever.evaluate import Evaluation
-    from s3_retriever.evaluate.rankers.hits import Hit, Ranker
+    from s3_retriever.evaluate.rankers.hits import Ranker
 
 MAIN = (
     *("attention+bm25", "attention", "coactivation", "paper"),
@@ -61,32 +58,22 @@ SHIPPED = "S3 + BM25"
 PLOT = Path(__file__).parents[1] / "docs/recall-against-bytes.svg"
 
 
-class Patched:
-    """A ranker under other constants."""
-
-    def __init__(self, ranker: Ranker, constants: Sequence[tuple[Any, str, Any]]) -> None:
-        self._ranker, self._constants = ranker, constants
-        self.nbytes = ranker.nbytes
-
-    def rank(self, question: str) -> list[Hit]:
-        """What the ranker returns."""
-        with changed(self._constants):
-            return self._ranker.rank(question)
-
-
 def searched(
     bench: Bench,
     config: SearchConfig = ALL,
     *,
     bank: Callable[[Bank], Bank] = lambda bank: bank,
     codes: Callable[[Bench], tuple[TokenCodes, ...]] = Bench.codes,
-    constants: Sequence[tuple[Any, str, Any]] = (),
 ) -> Ranker:
-    """Ours with something changed."""
-    rows, changed = codes(bench), bank(bench.bank)
-    searcher = Searcher(bench.documents, rows, changed)
-    nbytes = sum(part.nbytes for part in rows)
-    return Patched(SearcherRanker(bench, searcher, config, nbytes), constants)
+    """Ours with other settings, another bank made of the bench's, or other codes."""
+    rows = codes(bench)
+    searcher = Searcher(indexed_text(bench.documents, rows, bank(bench.bank)))
+    return SearcherRanker(bench, searcher, config, sum(part.nbytes for part in rows))
+
+
+def weighed(weighing: Weighing) -> Callable[[Bench], Ranker]:
+    """Ours with other constants."""
+    return partial(searched, config=ALL.replace(weighing=weighing))
 
 
 def without_preamble(bench: Bench) -> Ranker:
@@ -138,14 +125,12 @@ def reference(title: str, build: Callable[[Bench], Ranker]) -> Contender:
 
 def ablation(banks: Path | None) -> list[Contender]:
     """Ours whole, and with each part alone removed."""
-    none = [(scoring, "REACH", 1e-6), (lexical, "REACH", 1e-6)]
-    alone = [(fusion, "WEIGHTS", {**fusion.WEIGHTS, "document": 0.0})]
     rows = {
         "no BM25": partial(searched, config=ALL.replace(bm25=False)),
         "no second hop": partial(searched, config=ALL.replace(second_hop=False)),
-        "no document beside the sentence": partial(searched, constants=alone),
-        "no smoothing": partial(searched, constants=none),
-        "single sentences for spans": partial(searched, constants=[(spans, "SPAN_CHARACTERS", 0)]),
+        "no document beside the sentence": weighed(Weighing(document=0.0)),
+        "no smoothing": weighed(Weighing(reach=1e-6)),
+        "single sentences for spans": weighed(Weighing(span_characters=0)),
         "query not centred": partial(searched, bank=not_centred),
         "heads weighted alike": partial(searched, bank=equal_weights),
         "no preamble for the sink": without_preamble,
@@ -201,19 +186,21 @@ STEPS = {4: 0.3352, 6: 0.1041}
 
 def finer(bits: int, bench: Bench) -> Ranker:
     """The codes as they ship, beside a residual of more bits a number."""
-    bank, keys = bench.bank, bench.keys()
+    bank, codes, keys = bench.bank, bench.codes(), bench.keys()
     residual = bank.residual
     if residual is None:
         raise SystemExit("the bank has no residual")
-    coded = replace(bank, residual=None).decode(join(bench.codes()))
+    coded = replace(bank, residual=None).decode(JoinedCodes(codes).rows(slice(None)))
     left = (keys - coded).flatten(1) / residual.scale
     step = STEPS[bits] * left.square().mean(1, keepdim=True).sqrt()
     most = 2 ** (bits - 1)
     levels = (left / step).floor().clamp(-most, most - 1) + 0.5
     restored = coded + (levels * step * residual.scale).view_as(coded)
-    searcher = DenseSearcher(bench.documents, bench.places, bank, restored.half())
-    plain = sum(part.nbytes - part.residual.nbytes for part in bench.codes())
-    return SearcherRanker(bench, searcher, ALL, plain + len(keys) * (1 + left.shape[1] * bits // 8))
+    text = indexed_text(bench.documents, codes, bank)
+    searcher = Searcher(text, scorers={"dense": DenseScorer(text, restored.half())})
+    plain = sum(part.nbytes - part.residual.nbytes for part in codes)
+    nbytes = plain + len(keys) * (1 + left.shape[1] * bits // 8)
+    return SearcherRanker(bench, searcher, ALL.replace(scoring="dense"), nbytes)
 
 
 DEPTHS = (1 / 6, 1 / 3, 1 / 2, 2 / 3)
@@ -225,11 +212,29 @@ def calibrated(backbone: Backbone, depth: float) -> Calibration:
     return calibrate(backbone, builtin_sets(), CalibrateConfig(depth=depth))
 
 
+def bare_bank(backbone: Backbone, calibration: Calibration) -> Bank:
+    """A bank for dense keys, which read its calibration alone.
+
+    A bank must have an SAE: this one's has a single latent and weights that are all 0.
+    """
+    d_in = len(calibration.taps) * calibration.head_dim
+    sae = Sae(
+        taps=calibration.taps,
+        k=1,
+        w_enc=torch.zeros(d_in, 1),
+        b_enc=torch.zeros(1),
+        w_dec=torch.zeros(1, d_in),
+        b_dec=torch.zeros(d_in),
+        scale=1.0,
+    )
+    fingerprint = backbone.fingerprint(calibration.taps)
+    return Bank(calibration=calibration, saes=(sae,), fingerprint=fingerprint)
+
+
 def at_depth(depth: float, bench: Bench, *, bm25: bool) -> Ranker:
     """Dense keys of heads down to a depth: what reading more of the model would bring."""
-    deeper: Any = Bench(bench.documents, bench.backbone)
-    deeper.bank = SimpleNamespace(calibration=calibrated(bench.backbone, depth))
-    return dense(deeper, bm25=bm25)
+    bank = bare_bank(bench.backbone, calibrated(bench.backbone, depth))
+    return dense(Bench(bench.documents, bench.backbone, bank), bm25=bm25)
 
 
 def by_depth() -> list[Contender]:
@@ -289,7 +294,7 @@ def main(args: argparse.Namespace) -> None:
         "depth": by_depth,
     }
     found = evaluate(
-        [for_report(load_set(folder)) for folder in args.sets],
+        [test_split(load_set(folder)) for folder in args.sets],
         rankers[args.part](),
         model=args.model,
         limit=args.limit,
