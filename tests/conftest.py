@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -9,6 +11,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from random_bank import make_bank
 from s3_retriever.backbone import Backbone
+from small_corpus import index_by_words
+
+if TYPE_CHECKING:
+    from s3_retriever.engine import EndogenousIndex
 
 TEXT = """The quick brown fox jumps over the lazy dog. A retriever finds the passage that answers.
 Paris is the capital of France, and Berlin is the capital of Germany.
@@ -82,6 +88,12 @@ def tiny_llama(
 @pytest.fixture(scope="session")
 def tiny_backbone(tiny_llama: tuple[LlamaForCausalLM, PreTrainedTokenizerFast]) -> Backbone:
     return Backbone(*tiny_llama)
+
+
+@pytest.fixture(scope="session")
+def tiny_index(tiny_backbone: Backbone) -> EndogenousIndex:
+    """The small corpus read by a tiny random model, where words decide: do not change it."""
+    return index_by_words(tiny_backbone)
 
 
 @pytest.fixture(scope="session")

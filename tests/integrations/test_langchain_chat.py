@@ -21,7 +21,7 @@ from langchain_s3_retriever import EndogenousRetriever
 from langchain_s3_retriever.chat import EndogenousChat
 from s3_retriever.answering.generator import TextGenerator
 from s3_retriever.errors import InputError
-from small_corpus import QUESTIONS, small_index
+from small_corpus import QUESTIONS
 
 PROMPT = ChatPromptTemplate.from_messages(
     [("system", "Answer from the context.\n\n{context}"), ("human", "{input}")]
@@ -29,8 +29,8 @@ PROMPT = ChatPromptTemplate.from_messages(
 
 
 @pytest.fixture(scope="module")
-def retriever(default_backbone):
-    return EndogenousRetriever(index=small_index(default_backbone), k=2)
+def retriever(tiny_index):
+    return EndogenousRetriever(index=tiny_index, k=2)
 
 
 @pytest.fixture(scope="module")

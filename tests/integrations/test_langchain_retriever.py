@@ -1,4 +1,4 @@
-"""The LangChain retriever, with the embedded default model."""
+"""The LangChain retriever, with a tiny random model and BM25, which finds the words."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from langchain_core.tools import create_retriever_tool
 from langchain_core.tracers.base import BaseTracer
 
 from langchain_s3_retriever import EndogenousRetriever
+from random_bank import make_bank
 from s3_retriever.errors import InputError
-from small_corpus import METADATAS, NAMES, QUESTIONS, SOURCES, TEXTS, small_index
+from small_corpus import BY_WORDS, METADATAS, NAMES, QUESTIONS, SOURCES, TEXTS
 
 KEEPER, DOUGH, DAM = QUESTIONS
 
 
 @pytest.fixture(scope="module")
-def retriever(default_backbone):
-    return EndogenousRetriever(index=small_index(default_backbone), k=3)
+def retriever(tiny_index):
+    return EndogenousRetriever(index=tiny_index, k=3)
 
 
 class Runs(BaseTracer):
@@ -259,7 +260,7 @@ async def test_searches_waiting_for_the_model_leave_loop_and_threads_free(retrie
     with retriever.index.backbone.lock:
         searches = [asyncio.create_task(retriever.ainvoke(KEEPER)) for _ in range(40)]
         await asyncio.sleep(0)
-        assert await asyncio.wait_for(asyncio.to_thread(time.monotonic), timeout=30)
+        assert await asyncio.wait_for(asyncio.to_thread(time.monotonic), timeout=600)
         assert not any(search.done() for search in searches)
         for search in searches[1:]:
             search.cancel()
@@ -291,13 +292,20 @@ def test_the_older_names_search_as_well(retriever):
     assert asyncio.run(retriever.aget_relevant_documents(KEEPER, k=2)) == found
 
 
-def test_documents_become_an_index_that_grows_shrinks_and_survives(default_backbone, tmp_path):
+def test_documents_become_an_index_that_grows_shrinks_and_survives(tiny_backbone, tmp_path):
     documents = [
         Document(page_content=TEXTS[0], metadata=METADATAS[0], id="mine"),
         Document(page_content=TEXTS[1], metadata=METADATAS[1]),
     ]
     retriever = EndogenousRetriever.from_documents(
-        documents, model=default_backbone, k=2, token_budget=200, progress=False, tags=["kept"]
+        documents,
+        model=tiny_backbone,
+        bank=make_bank(tiny_backbone),
+        k=2,
+        token_budget=400,
+        progress=False,
+        tags=["kept"],
+        **BY_WORDS,
     )
     assert list(retriever.index.documents) == ["mine", "0"]
     assert retriever.tags == ["kept"]
@@ -309,20 +317,21 @@ def test_documents_become_an_index_that_grows_shrinks_and_survives(default_backb
         retriever.add_documents([documents[0]])
     found = [retriever.invoke(question) for question in QUESTIONS]
     retriever.save(tmp_path / "index")
-    loaded = EndogenousRetriever.load(tmp_path / "index", model=default_backbone)
+    loaded = EndogenousRetriever.load(tmp_path / "index", model=tiny_backbone)
     assert [loaded.invoke(question) for question in QUESTIONS] == found
-    assert (loaded.k, loaded.token_budget) == (2, 200)
-    assert EndogenousRetriever.load(tmp_path / "index", model=default_backbone, k=1).k == 1
+    assert (loaded.k, loaded.token_budget) == (2, 400)
+    assert EndogenousRetriever.load(tmp_path / "index", model=tiny_backbone, k=1).k == 1
     retriever.delete(["2"])
     assert "2" not in {d.metadata["source_id"] for d in retriever.invoke(DAM, k=100)}
 
 
-def test_texts_carry_metadata_and_ids(default_backbone):
+def test_texts_carry_metadata_and_ids(tiny_backbone):
     retriever = EndogenousRetriever.from_texts(
         [TEXTS[1]],
         metadatas=[{"a": [1, {"b": None}]}],
         ids=["bread"],
-        model=default_backbone,
+        model=tiny_backbone,
+        bank=make_bank(tiny_backbone),
         scan={"chunk_tokens": 64},
         progress=False,
         k=1,

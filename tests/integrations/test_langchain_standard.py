@@ -8,13 +8,13 @@ import pytest
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from langchain_s3_retriever import EndogenousRetriever
-from small_corpus import QUESTIONS, small_index
+from small_corpus import QUESTIONS
 
 
 class TestEndogenousRetriever(RetrieversIntegrationTests):
     @pytest.fixture(autouse=True)
-    def _with_index(self, default_backbone):
-        self.index = small_index(default_backbone)
+    def _with_index(self, tiny_index):
+        self.index = tiny_index
 
     @property
     def retriever_constructor(self) -> type[EndogenousRetriever]:

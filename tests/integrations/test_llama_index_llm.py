@@ -12,14 +12,14 @@ from llama_index.retrievers.s3.llm import EndogenousLLM
 from s3_retriever.answering.generator import TextGenerator
 from s3_retriever.backbone import Backbone
 from s3_retriever.errors import InputError
-from small_corpus import QUESTIONS, small_index
+from small_corpus import QUESTIONS
 
 HELLO = [ChatMessage(role=MessageRole.USER, content="Hello")]
 
 
 @pytest.fixture(scope="module")
-def retriever(default_backbone):
-    return EndogenousRetriever(small_index(default_backbone), similarity_top_k=1)
+def retriever(tiny_index):
+    return EndogenousRetriever(tiny_index, similarity_top_k=1)
 
 
 @pytest.fixture(scope="module")

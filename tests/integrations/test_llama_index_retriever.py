@@ -1,4 +1,4 @@
-"""The LlamaIndex retriever, with the embedded default model."""
+"""The LlamaIndex retriever, with a tiny random model and BM25, which finds the words."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ from llama_index.core.vector_stores import (
 )
 
 from llama_index.retrievers.s3 import EndogenousRetriever
+from random_bank import make_bank
 from s3_retriever.errors import InputError
-from small_corpus import METADATAS, NAMES, QUESTIONS, SOURCES, TEXTS, small_index
+from small_corpus import BY_WORDS, METADATAS, NAMES, QUESTIONS, SOURCES, TEXTS
 
 KEEPER, DOUGH, DAM = QUESTIONS
 
 
 @pytest.fixture(scope="module")
-def retriever(default_backbone):
-    return EndogenousRetriever(small_index(default_backbone), similarity_top_k=3)
+def retriever(tiny_index):
+    return EndogenousRetriever(tiny_index, similarity_top_k=3)
 
 
 def key(results):
@@ -165,7 +166,7 @@ def test_bad_input_is_refused_by_name(retriever, call, message):
         call(retriever)
 
 
-def test_documents_become_an_index_that_grows_shrinks_and_survives(default_backbone, tmp_path):
+def test_documents_become_an_index_that_grows_shrinks_and_survives(tiny_backbone, tmp_path):
     hidden = Document(
         doc_id="mine",
         text=TEXTS[0],
@@ -175,7 +176,12 @@ def test_documents_become_an_index_that_grows_shrinks_and_survives(default_backb
     )
     node = TextNode(id_="node", text=TEXTS[1], metadata={"topic": "food"})
     retriever = EndogenousRetriever.from_documents(
-        [hidden, node], model=default_backbone, similarity_top_k=1, progress=False
+        [hidden, node],
+        model=tiny_backbone,
+        bank=make_bank(tiny_backbone),
+        similarity_top_k=1,
+        progress=False,
+        **BY_WORDS,
     )
     assert retriever.add_documents([Document(doc_id="new", text=TEXTS[2])]) == ["new"]
     with pytest.raises(InputError, match="mine"):
@@ -183,7 +189,7 @@ def test_documents_become_an_index_that_grows_shrinks_and_survives(default_backb
     found = [retriever.retrieve(question) for question in QUESTIONS]
     assert [results[0].node.ref_doc_id for results in found] == ["mine", "node", "new"]
     retriever.persist(tmp_path / "index")
-    loaded = EndogenousRetriever.from_persist_dir(tmp_path / "index", model=default_backbone)
+    loaded = EndogenousRetriever.from_persist_dir(tmp_path / "index", model=tiny_backbone)
     assert [loaded.retrieve(question) for question in QUESTIONS] == found
     shown = loaded.retrieve(KEEPER)[0].node
     assert shown.metadata["file"] == "a.txt"

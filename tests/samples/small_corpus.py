@@ -1,10 +1,11 @@
-"""A few short texts, and an index of them made with the embedded default model."""
+"""A few short texts, and indexes of them."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING
 
+from random_bank import make_bank
 from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
 
@@ -53,9 +54,22 @@ METADATAS = (
 SOURCES = dict(zip(NAMES, TEXTS, strict=True))
 
 
+DOCUMENTS = tuple(
+    Document(id=name, text=text, metadata=data)
+    for name, text, data in zip(NAMES, TEXTS, METADATAS, strict=True)
+)
+BY_WORDS = {"weighing": {"bm25": 10.0, "hop": 0.0}}
+"""Settings with which a random model finds what the words of a question say."""
+
+
 @cache
 def small_index(backbone: Backbone) -> EndogenousIndex:
     """An index of the texts, made once for each backbone: do not change it."""
-    parts = zip(NAMES, TEXTS, METADATAS, strict=True)
-    documents = [Document(id=name, text=text, metadata=data) for name, text, data in parts]
-    return EndogenousIndex.build(documents, model=backbone, progress=False)
+    return EndogenousIndex.build(DOCUMENTS, model=backbone, progress=False)
+
+
+def index_by_words(backbone: Backbone) -> EndogenousIndex:
+    """An index of the texts by a random model, in which BM25 decides."""
+    return EndogenousIndex.build(
+        DOCUMENTS, model=backbone, bank=make_bank(backbone), search=BY_WORDS, progress=False
+    )

