@@ -1,17 +1,19 @@
-"""What takes a retriever in LlamaIndex, with the default model in every part that thinks."""
+"""What takes a retriever in LlamaIndex, with a tiny random model.
+
+What a consumer needs of a model that makes sense is scripted; see `test_default_model_llama_index`.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
-from llama_index.core import Document, QueryBundle
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.chat_engine import CondensePlusContextChatEngine
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
-from llama_index.core.output_parsers.base import StructuredOutput
 from llama_index.core.postprocessor import LongContextReorder, SimilarityPostprocessor
 from llama_index.core.query_engine import (
     CitationQueryEngine,
@@ -19,26 +21,26 @@ from llama_index.core.query_engine import (
     SubQuestionQueryEngine,
 )
 from llama_index.core.question_gen import LLMQuestionGenerator
-from llama_index.core.question_gen.types import SubQuestion
 from llama_index.core.response_synthesizers import get_response_synthesizer
 from llama_index.core.retrievers import QueryFusionRetriever, RouterRetriever
 from llama_index.core.selectors import EmbeddingSingleSelector
 from llama_index.core.tools import QueryEngineTool, RetrieverTool
-from llama_index.core.types import BaseOutputParser
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
-from pydantic import PrivateAttr
 
 from llama_index.retrievers.s3 import EndogenousRetriever
-from s3_retriever.errors import InputError, ModelMismatchError
-from small_corpus import QUESTIONS, SOURCES, small_index
-from vector_store import MiniLM
+from llama_index.retrievers.s3.llm import EndogenousLLM
+from s3_retriever.errors import InputError
+from s3_retriever.evaluate.rankers.embedders import unit
+from scripted import Scripted
+from small_corpus import QUESTIONS, SOURCES
+from vector_store import shared_minilm
 
 KEEPER, DOUGH, DAM = QUESTIONS
 
 
 @pytest.fixture(scope="module")
-def retriever(default_backbone):
-    return EndogenousRetriever(small_index(default_backbone), similarity_top_k=2)
+def retriever(tiny_index):
+    return EndogenousRetriever(tiny_index, similarity_top_k=2)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +51,8 @@ def llm(retriever):
 class Embedding(BaseEmbedding):
     """MiniLM as LlamaIndex has it."""
 
-    _model: MiniLM = PrivateAttr(default_factory=MiniLM)
-
     def _get_text_embedding(self, text):
-        return self._model.embed_query(text)
+        return unit(shared_minilm().question(text)).tolist()
 
     _get_query_embedding = _get_text_embedding
 
@@ -128,76 +128,45 @@ def test_router_picks_by_description(retriever, llm):
     assert "lighthouse" in {result.node.ref_doc_id for result in router.retrieve(KEEPER)}
 
 
-class Lines(BaseOutputParser):
-    """Each line of what the model writes is a question for the next tool."""
-
-    def parse(self, output):
-        lines = output.strip().splitlines()
-        tools = ("lighthouse", "river")
-        parts = [
-            SubQuestion(sub_question=line, tool_name=tool)
-            for line, tool in zip(lines, tools, strict=False)
-        ]
-        return StructuredOutput(raw_output=output, parsed_output=parts)
-
-
-PARTS = """\
-Question: Who wrote Hamlet, and when was Paris founded?
-Parts:
-Who wrote Hamlet?
-When was Paris founded?
-
-Question: How tall is the tower, and where does the road end?
-Parts:
-How tall is the tower?
-Where does the road end?
-
-Question: {query_str}
-Parts:
-"""
-
-
-def test_sub_questions(retriever, llm):
-    """A small model goes on with a pattern, where JSON would be asked of a large one."""
-    plain = retriever.as_llm(
-        max_new_tokens=32, stop=["\n\n"], messages_to_prompt=lambda messages: messages[0].content
+def test_sub_questions(retriever):
+    whole = "Who was the last keeper of the lighthouse, and when was the dam built?"
+    asked = [{"sub_question": KEEPER, "tool_name": "a"}, {"sub_question": DAM, "tool_name": "b"}]
+    generator = Scripted(
+        retriever.index.backbone, json.dumps({"items": asked}), "Ferreira.", "1934.", "Both."
     )
-    asks = LLMQuestionGenerator.from_defaults(
-        llm=plain, prompt_template_str=PARTS, output_parser=Lines()
-    )
+    llm = EndogenousLLM(generator)
     engine = retriever.as_query_engine(llm=llm)
-    tools = [
-        QueryEngineTool.from_defaults(engine, name=name, description=name)
-        for name in ("lighthouse", "river")
-    ]
     parts = SubQuestionQueryEngine.from_defaults(
-        tools,
+        [QueryEngineTool.from_defaults(engine, name=name, description=name) for name in "ab"],
         llm=llm,
-        question_gen=asks,
+        question_gen=LLMQuestionGenerator.from_defaults(llm=llm),
         response_synthesizer=get_response_synthesizer(llm=llm),
         use_async=False,
         verbose=False,
     )
-    whole = "Who was the last keeper of the lighthouse, and when was the dam built?"
-    asked = asks.generate([tool.metadata for tool in tools], QueryBundle(whole))
-    assert len(asked) == 2
     response = parts.query(whole)
-    assert response.response.strip()
-    ids = {source.node.node_id for source in response.source_nodes}
-    for part in asked:
-        assert {id for id, _ in key(retriever.retrieve(part.sub_question))} <= ids
-    assert {"lighthouse", "river"} <= {id.partition(":")[0] for id in ids}
+    assert response.response == "Both."
+    _, first, second, last = generator.prompts
+    assert KEEPER in first and DAM in second
+    assert "Ferreira." in last and "1934." in last
+    ids = [source.node.node_id for source in response.source_nodes]
+    for question in (KEEPER, DAM):
+        assert {id for id, _ in key(retriever.retrieve(question))} <= set(ids)
 
 
-def test_chat_engine_condenses_and_answers(retriever, llm):
-    chat = CondensePlusContextChatEngine.from_defaults(retriever, llm=llm)
+def test_chat_engine_condenses_and_answers(retriever):
+    generator = Scripted(retriever.index.backbone, "Tomas Ferreira.", DAM, "In 1934,\nit says.")
+    chat = CondensePlusContextChatEngine.from_defaults(retriever, llm=EndogenousLLM(generator))
     first = chat.chat(KEEPER)
-    assert first.response.strip()
+    assert first.response == "Tomas Ferreira."
     assert key(first.source_nodes) == key(retriever.retrieve(KEEPER))
-    second = chat.stream_chat("And when did he leave?")
-    assert "".join(second.response_gen).strip()
-    assert second.source_nodes
+    second = chat.stream_chat("And the dam?")
+    assert list(second.response_gen) == ["In 1934,\n", "it says."]
+    assert key(second.source_nodes) == key(retriever.retrieve(DAM))
     assert len(chat.chat_history) == 4
+    _, condensed, last = generator.prompts
+    assert KEEPER in condensed and "And the dam?" in condensed
+    assert all(source.text in last for source in second.source_nodes)
 
 
 def test_postprocessors_in_an_engine(retriever, llm):
@@ -256,21 +225,13 @@ def test_as_retriever_changes_what_is_given(retriever):
         retriever.as_retriever(similarity_topk=3)
 
 
-def test_filters_and_ids_survive_files(retriever, default_backbone, tmp_path):
+def test_filters_and_ids_survive_files(retriever, tiny_backbone, tmp_path):
     retriever.persist(tmp_path / "index")
     loaded = EndogenousRetriever.from_persist_dir(
-        tmp_path / "index", model=default_backbone, similarity_top_k=2
+        tmp_path / "index", model=tiny_backbone, similarity_top_k=2
     )
     sea = MetadataFilters(filters=[MetadataFilter(key="topic", value="sea")])
     for filters in (None, sea, {"year": {"gte": 1950}}, lambda metadata: metadata["year"] < 1950):
         ours, theirs = (r.as_retriever(filters=filters) for r in (retriever, loaded))
         assert len(theirs.retrieve(KEEPER)) == 2
         assert theirs.retrieve(KEEPER) == ours.retrieve(KEEPER)
-
-
-def test_the_tokenizer_of_another_model_is_refused(retriever, tiny_tokenizer):
-    model = retriever.index.backbone.model
-    with pytest.raises(ModelMismatchError, match="belongs to the model"):
-        EndogenousRetriever.from_documents(
-            [Document(text="Text.")], model=model, tokenizer=tiny_tokenizer
-        )
