@@ -92,7 +92,7 @@ def test_the_page_holds_tables_command_and_machine(page, found):
     for row in found.rows:
         assert f"{row.title} <small>{row.variant}</small>" in page or f">{row.title}<" in page
     for words in (
-        "s3-retriever eval &#x27;my notes&#x27;",
+        "s3-retriever eval &#39;my notes&#39;",
         "By type",
         "versions torch",
         "best baseline",

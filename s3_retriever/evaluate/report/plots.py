@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
+from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -29,14 +29,24 @@ def css_class(found: Evaluation, row: Row) -> str:
     return f"tone-{names.index(row.name) % TONES}"
 
 
-def legend(found: Evaluation) -> str:
-    """The rankers with their colours; hovering over one brings it out in all plots."""
-    items = "".join(
-        f'<li class="{css_class(found, row)} {row.role}" data-name="{escape(named(row))}">'
-        f"<i></i>{escape(named(row))}</li>"
-        for row in _measured(found)
-    )
-    return f'<ul class="legend">{items}</ul>'
+@dataclass(frozen=True, slots=True)
+class LegendEntry:
+    """A ranker in the legend; hovering over one brings it out in all plots.
+
+    Attributes:
+        name: The ranker's.
+        css_class: See `css_class`.
+        role: See `s3_retriever.evaluate.rankers.contenders.Role`.
+    """
+
+    name: str
+    css_class: str
+    role: str
+
+
+def legend(found: Evaluation) -> list[LegendEntry]:
+    """The rankers with their colours."""
+    return [LegendEntry(named(row), css_class(found, row), row.role) for row in _measured(found)]
 
 
 def curve_plot(found: Evaluation) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from s3_retriever.evaluate.results import READER_METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from s3_retriever.evaluate.results import Evaluation, Row
 
@@ -35,6 +35,11 @@ class Table:
     rows: Sequence[Row]
     body: Sequence[Sequence[str]]
     best: Sequence[Sequence[bool]] | None = None
+
+    def marked(self) -> Iterator[tuple[Row, Sequence[str], Sequence[bool]]]:
+        """Each row with its cells, and which of them are the best of their column."""
+        none = [[False] * len(self.heads)] * len(self.rows)
+        return zip(self.rows, self.body, self.best or none, strict=True)
 
     def __str__(self) -> str:
         lines = [["ranker", *map(_short, self.heads)]]
