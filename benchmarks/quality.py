@@ -125,7 +125,7 @@ def reference(title: str, build: Callable[[Bench], Ranker]) -> Contender:
 
 def ablation(banks: Path | None) -> list[Contender]:
     """Ours whole, and with each part alone removed."""
-    rows = {
+    rows: dict[str, Callable[[Bench], Ranker]] = {
         "no BM25": partial(searched, config=ALL.replace(bm25=False)),
         "no second hop": partial(searched, config=ALL.replace(second_hop=False)),
         "no document beside the sentence": weighed(Weighing(document=0.0)),
