@@ -27,6 +27,7 @@ from tqdm import tqdm
 from s3_retriever.backbone import Backbone
 from s3_retriever.codec import QueryWeights
 from s3_retriever.config import SearchConfig, Weighing
+from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.engine.flow import find
 from s3_retriever.evaluate.metrics import evidence_recall
 from s3_retriever.evaluate.rankers.bench import Bench, RememberingReader
@@ -156,7 +157,8 @@ class Trial:
 
     def __init__(self, labelled: LabelledSet, backbone: Backbone) -> None:
         self._bench = Bench(labelled.documents, backbone)
-        self._text = self._bench.text()
+        bench = self._bench
+        self._text = indexed_text(bench.documents, bench.codes(), bench.bank)
         self._lexical = LexicalScorer(self._text)
 
     def recall(self, asked: LabelledQuestion, settings: Sequence[Setting]) -> list[float]:

@@ -25,10 +25,12 @@ def run_cases(**environment: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_kernel_in_the_interpreter() -> None:
     run_cases(TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("d_in", "k", "rows"), [(128, 32, 64), (448, 64, 10**6)])
 def test_the_kernel_compiles_for_a_gpu_that_is_not_there(
     d_in: int, k: int, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

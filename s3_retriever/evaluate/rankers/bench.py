@@ -10,7 +10,6 @@ import numpy as np
 from s3_retriever.codec.codes import TokenCodes
 from s3_retriever.config import ScanConfig
 from s3_retriever.engine import EndogenousIndex
-from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.engine.resolve import resolve_bank
 from s3_retriever.engine.store import State
 from s3_retriever.evaluate.rankers.chunk_scorers import Lexical, Vectors
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from s3_retriever.documents import Document
     from s3_retriever.evaluate.rankers.embedders import Embedder
     from s3_retriever.reading.leads import Lead
-    from s3_retriever.searching.scorer import IndexedText
 
 
 class Bench:
@@ -107,10 +105,6 @@ class Bench:
     def reader(self) -> QuestionReader:
         """Reads questions, and what spans name beyond them; nothing twice."""
         return RememberingReader(self.backbone, self.bank, self.scan, self.memo)
-
-    def text(self, bank: Bank | None = None) -> IndexedText:
-        """The corpus with its codes, through its own bank or another codec of the same codes."""
-        return indexed_text(self.documents, self.codes(), bank or self.bank)
 
     def chunks(self, size: int) -> Chunks:
         """Sentence-packed chunks of a size in characters."""

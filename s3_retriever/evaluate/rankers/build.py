@@ -68,16 +68,18 @@ def dense(bench: Bench, *, bm25: bool, bits: Literal[4, 16] = 16) -> SearcherRan
 
 def codes_alone(bench: Bench) -> SearcherRanker:
     """Attention through the latents, without the residual that is kept beside them."""
-    searcher = Searcher(bench.text(replace(bench.bank, residual=None)))
-    nbytes = sum(part.nbytes - part.residual.nbytes for part in bench.codes())
+    codes, bank = bench.codes(), replace(bench.bank, residual=None)
+    searcher = Searcher(indexed_text(bench.documents, codes, bank))
+    nbytes = sum(part.nbytes - part.residual.nbytes for part in codes)
     return SearcherRanker(bench, searcher, SearchConfig(k=DEPTH, bm25=False), nbytes)
 
 
 def paper(bench: Bench) -> SearcherRanker:
     """Co-activation with the raw query, as published."""
-    searcher = Searcher(bench.text(published(bench.bank)))
+    codes = bench.codes()
+    searcher = Searcher(indexed_text(bench.documents, codes, published(bench.bank)))
     config = SearchConfig(k=DEPTH, scoring="coactivation", bm25=False, second_hop=False)
-    nbytes = sum(part.nbytes - part.residual.nbytes for part in bench.codes())
+    nbytes = sum(part.nbytes - part.residual.nbytes for part in codes)
     return SearcherRanker(bench, searcher, config, nbytes)
 
 
