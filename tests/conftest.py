@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from random_bank import make_bank
+from s3_retriever.answering import generator
 from s3_retriever.backbone import Backbone
 from small_corpus import index_by_words
 
@@ -28,6 +30,12 @@ CHAT_TEMPLATE = (
     "{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+
+def pytest_configure() -> None:
+    """Let torch compute in one thread: in models so small, threads cost more than they save."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # also in processes that tests start
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -114,3 +122,13 @@ def tiny_options(
 def default_backbone() -> Backbone:
     """The embedded default model; converted into the user's cache on the first run ever."""
     return Backbone.load()
+
+
+@pytest.fixture
+def few_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a model write four tokens at most, where it matters only that it writes."""
+
+    def settings(max_new_tokens: int, **others: Any) -> GenerationConfig:
+        return GenerationConfig(max_new_tokens=min(max_new_tokens, 4), **others)
+
+    monkeypatch.setattr(generator, "GenerationConfig", settings)

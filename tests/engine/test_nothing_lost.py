@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 import json
+import multiprocessing
 import pickle
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from random_bank import make_bank
 from s3_retriever.config import ScanConfig
@@ -29,6 +31,8 @@ from s3_retriever.errors import (
 from s3_retriever.storage import holding, verify_index
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Bank
 
@@ -161,54 +165,50 @@ def test_settings_changed_by_two(build: Any, load: Any, tmp_path: Path) -> None:
         theirs.save(tmp_path / "index")
 
 
-WRITER = """
-import sys
-sys.path[:0] = sys.argv[3:]
-from pathlib import Path
-from conftest import make_llama, make_tokenizer
-from s3_retriever.backbone import Backbone
-from s3_retriever.engine import EndogenousIndex
-from s3_retriever.errors import IndexFileError
-tokenizer = make_tokenizer()
-backbone = Backbone(make_llama(tokenizer), tokenizer)
-index = EndogenousIndex.load(sys.argv[1], model=backbone)
-print("loaded", flush=True)
-number = 0
-while True:
-    index.add([f"Text {sys.argv[2]} {number}"[:30]])
-    try:
-        index.save(sys.argv[1])
-    except IndexFileError as error:
-        assert "another process" in str(error), error
-        index = EndogenousIndex.load(sys.argv[1], model=backbone)
-        continue
-    print(number, flush=True)
-    number += 1
-"""
+def write_until_killed(name: str, folder: Path, backbone: Backbone, said: Connection) -> None:
+    torch.set_num_threads(1)  # those of the parent do not run in a forked child
+    index, number = EndogenousIndex.load(folder, model=backbone), 0
+    while True:
+        index.add([f"Text {name} {number}"])
+        try:
+            index.save(folder)
+        except IndexFileError as error:
+            assert "another process" in str(error), error
+            index = EndogenousIndex.load(folder, model=backbone)
+            continue
+        said.send(number)
+        number += 1
 
 
-def test_killed_among_other_writers(build: Any, load: Any, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has run torch")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_killed_among_other_writers(
+    build: Any, load: Any, tiny_backbone: Backbone, tmp_path: Path
+) -> None:
     """Whatever moment a writer is killed at, the folder opens and what was saved is there."""
-    build(PAGES[:1]).save(tmp_path / "index")
-    command = [sys.executable, "-c", WRITER, str(tmp_path / "index")]
-    writers = [
-        subprocess.Popen([*command, name, *sys.path], stdout=subprocess.PIPE, text=True)
-        for name in "ab"
-    ]
-    said = []
-    for process, lines in zip(writers, (4, 9), strict=True):
-        assert process.stdout is not None
-        said.append([process.stdout.readline().strip() for _ in range(lines)])
-    for process in writers:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+    folder, forking = tmp_path / "index", multiprocessing.get_context("fork")
+    build(PAGES[:1]).save(folder)
+    writers = []
+    for name in "ab":
+        hears, says = forking.Pipe(duplex=False)
+        arguments = (name, folder, tiny_backbone, says)
+        process = forking.Process(target=write_until_killed, args=arguments)
+        process.start()
+        says.close()
+        writers.append((name, process, hears))
+    saved = {}
+    for (name, _, hears), count in zip(writers, (3, 8), strict=True):
+        saved[name] = [hears.recv() for _ in range(count)]
+    for _, process, hears in writers:
+        process.kill()
+        process.join()
+        hears.close()
+        assert process.exitcode == -signal.SIGKILL
     found = {document.text for document in load().documents.values()}
-    for name, lines in zip("ab", said, strict=True):
-        assert {f"Text {name} {number}" for number in lines[1:]} <= found
-    assert verify_index(tmp_path / "index").ok
-    load().save(tmp_path / "index")
+    for name, numbers in saved.items():
+        assert {f"Text {name} {number}" for number in numbers} <= found
+    assert verify_index(folder).ok
+    load().save(folder)
 
 
 # --- one bad page ---------------------------------------------------------------------------------

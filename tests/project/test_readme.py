@@ -54,6 +54,8 @@ def test_there_is_something_to_run() -> None:
     assert {words[0] for words in shell_lines()} >= {"make", "pip", "s3-retriever"}
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_words")
 @pytest.mark.parametrize("block", blocks("python"), ids=lambda block: f"line{block.line + 1}")
 def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -81,6 +83,8 @@ def test_shell_commands_exist(words: list[str]) -> None:
         assert {extra for names in named for extra in names.split(",")} <= EXTRAS
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_words")
 def test_the_command_line_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
