@@ -28,7 +28,7 @@ def retriever(default_backbone):
 
 @pytest.fixture(scope="module")
 def llm(retriever):
-    return retriever.as_llm(max_new_tokens=8)
+    return retriever.as_llm(max_new_tokens=4)
 
 
 def key(results):
@@ -98,7 +98,7 @@ def test_sub_questions(retriever, llm):
         use_async=False,
         verbose=False,
     )
-    whole = "Who was the last keeper of the lighthouse, and when was the dam built?"
+    whole = "Who was the last keeper of the lighthouse, and when was the dam on the river finished?"
     response = parts.query(whole)
     assert response.response.strip()
     (asked,) = lines.parsed
