@@ -132,3 +132,16 @@ def few_words(monkeypatch: pytest.MonkeyPatch) -> None:
         return GenerationConfig(max_new_tokens=min(max_new_tokens, 4), **others)
 
     monkeypatch.setattr(generator, "GenerationConfig", settings)
+
+
+@pytest.fixture
+def loaded_once(default_backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the default model to everyone who loads it, instead of one more copy."""
+    load = Backbone.load
+
+    def shared(name_or_path: Any = None, *, progress: Any = None, **options: Any) -> Backbone:
+        if name_or_path is None and not options:
+            return default_backbone
+        return load(name_or_path, progress=progress, **options)
+
+    monkeypatch.setattr(Backbone, "load", shared)

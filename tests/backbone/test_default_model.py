@@ -16,6 +16,7 @@ from s3_retriever.backbone import Backbone, Tap, cache_folder
 from s3_retriever.backbone import gguf as conversion
 from s3_retriever.backbone.loading import best_dtype
 from s3_retriever.errors import InputError, MissingExtraError
+from small_corpus import LIGHTHOUSE
 from small_disk import no_file_above
 
 if TYPE_CHECKING:
@@ -95,12 +96,33 @@ def test_default_model_reads_and_locates(default_backbone: Backbone) -> None:
     assert keys.shape == (1, len(tokens), 2, 64) and keys.isfinite().all()
 
 
-def test_default_model_knows_a_capital(default_backbone: Backbone) -> None:
-    prompt = default_backbone.tokenizer("The capital of France is", return_tensors="pt")
-    result = default_backbone.model.generate(
-        **prompt.to(default_backbone.device), max_new_tokens=2, do_sample=False
-    )
-    assert "Paris" in default_backbone.tokenizer.decode(result[0])
+CAPITALS = {
+    "France": "Paris",
+    "Italy": "Rome",
+    "Japan": "Tokyo",
+    "Germany": "Berlin",
+    "Spain": "Madrid",
+}
+
+
+def test_default_model_knows_capitals(default_backbone: Backbone) -> None:
+    tokenizer = default_backbone.tokenizer
+    for country, capital in CAPITALS.items():
+        ids = tokenizer(f"The capital of {country} is", return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            logits = default_backbone.model(ids.to(default_backbone.device)).logits[0, -1]
+        assert tokenizer.decode(logits.argmax()).strip() == capital
+
+
+def test_default_model_predicts_text_as_well_as_it_was_trained_to(
+    default_backbone: Backbone,
+) -> None:
+    """With the rotary pairs of the keys of one layer in wrong order, it is 3.90 nats a token."""
+    ids = default_backbone.tokenizer(LIGHTHOUSE, return_tensors="pt")["input_ids"]
+    ids = ids.to(default_backbone.device)
+    with torch.inference_mode():
+        loss = default_backbone.model(ids, labels=ids).loss
+    assert float(loss) == pytest.approx(3.75, abs=0.07)
 
 
 def test_default_model_is_converted_once(

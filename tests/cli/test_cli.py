@@ -168,6 +168,7 @@ def test_runs_as_a_module_and_bears_a_reader_that_leaves(index: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("loaded_once")
 def test_index_search_ask_with_the_default_model(notes: Path, tmp_path: Path, capsys: Any) -> None:
     path = str(tmp_path / "default.s3")
     made = data(capsys, "index", str(notes), "-o", path)

@@ -24,7 +24,7 @@ def text_of(title):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("few_words")
+@pytest.mark.usefixtures("few_words", "loaded_once")
 @pytest.mark.parametrize("title", [title for title in TITLES if BLOCK.search(text_of(title))])
 def test_code_runs(title, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -55,7 +55,7 @@ def test_there_is_something_to_run() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("few_words")
+@pytest.mark.usefixtures("few_words", "loaded_once")
 @pytest.mark.parametrize("block", blocks("python"), ids=lambda block: f"line{block.line + 1}")
 def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -84,7 +84,7 @@ def test_shell_commands_exist(words: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("few_words")
+@pytest.mark.usefixtures("few_words", "loaded_once")
 def test_the_command_line_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,7 +48,7 @@ def _run(page: str, folder: Path, size: tuple[int, int], what: str) -> bytes:
     done = subprocess.run(
         [str(CHROMIUM), *FLAGS, user, window, what, place.as_uri()],
         capture_output=True,
-        timeout=120,
+        timeout=1500,
         check=True,
     )
     return done.stdout
