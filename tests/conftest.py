@@ -38,6 +38,13 @@ def pytest_configure() -> None:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Call slow whatever runs the default model."""
+    for item in items:
+        if "default_backbone" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer of a few hundred tokens that can spell any text."""
     tokenizer = Tokenizer(models.BPE())

@@ -136,7 +136,10 @@ def smollm(default_backbone: Backbone) -> TextGenerator:
 
 
 @pytest.fixture(
-    params=["smollm", "gemma", "qwen", "prepend", "first", "never", "without a template"]
+    params=[
+        pytest.param("smollm", marks=pytest.mark.slow),
+        *("gemma", "qwen", "prepend", "first", "never", "without a template"),
+    ]
 )
 def generator(request: pytest.FixtureRequest) -> TextGenerator:
     name = request.param

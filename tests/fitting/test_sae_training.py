@@ -12,6 +12,8 @@ from s3_retriever.errors import InputError
 from s3_retriever.fitting import TrainConfig, train_sae
 from s3_retriever.fitting.training import _Trainer
 
+pytestmark = pytest.mark.slow
+
 TAPS = (Tap(3, 1),)
 ATOMS, ACTIVE, D = 96, 4, 32
 SMALL = TrainConfig(n_latents=128, k=4, steps=300, batch_rows=512, lr=0.02, dead_after_rows=10_000)

@@ -58,7 +58,7 @@ DOCUMENTS = tuple(
     Document(id=name, text=text, metadata=data)
     for name, text, data in zip(NAMES, TEXTS, METADATAS, strict=True)
 )
-BY_WORDS = {"weighing": {"bm25": 10.0, "hop": 0.0}}
+BY_WORDS = {"weighing": {"bm25": 10.0}, "second_hop": False}
 """Settings with which a random model finds what the words of a question say."""
 
 

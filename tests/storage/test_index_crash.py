@@ -22,6 +22,8 @@ from s3_retriever.errors import IndexFileError
 from s3_retriever.storage import catalogue, files, index_info, save_index, verify_index
 from s3_retriever.storage import folder as storage_folder
 
+pytestmark = pytest.mark.slow
+
 CALLS = [
     "make_folder",
     "create",
