@@ -145,6 +145,7 @@ def test_missing_default_names_the_command(monkeypatch: pytest.MonkeyPatch) -> N
         Backbone.load()
 
 
+@pytest.mark.slow
 def test_gguf_gives_the_same_model(
     tiny_gguf: Path, tiny_backbone: Backbone, cache: Path, capfd: Any
 ) -> None:
@@ -165,6 +166,7 @@ def test_gguf_gives_the_same_model(
     )
 
 
+@pytest.mark.slow
 def test_damaged_conversion_is_made_anew(tiny_gguf: Path, cache: Path) -> None:
     folder = conversion.converted(tiny_gguf)
     (folder / "model.safetensors").unlink()
@@ -189,6 +191,7 @@ def test_broken_off_conversion_leaves_nothing(
     assert list((cache / "models").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_conversion(tiny_gguf: Path, cache: Path) -> None:
     with no_file_above(50_000), pytest.raises(InputError, match="a folder with room to write"):
         conversion.converted(tiny_gguf)

@@ -426,6 +426,7 @@ def test_verify_looks_at_the_bank_as_well(index: str, capsys: Any) -> None:
 # --- a bank of one's own --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_calibrate_train_index(
     notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any, readings: list[str]
 ) -> None:

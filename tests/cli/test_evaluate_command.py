@@ -88,6 +88,7 @@ def test_every_variant_on_request(dataset, tiny_options, capsys):
     assert capsys.readouterr().out.count("characters, smoothed)") >= 3
 
 
+@pytest.mark.slow
 def test_answers_on_request(dataset, tiny_options, capsys):
     argv = ["eval", dataset, "--rankers", "bm25", "--answers", "--limit", "1", *tiny_options]
     assert main(argv) == 0

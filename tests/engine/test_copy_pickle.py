@@ -63,11 +63,13 @@ def test_a_model_in_memory_is_not_pickled_and_the_reason_says_what_to_do(tiny_ba
     assert "." not in str(caught.value).replace("Backbone.load", "")  # one sentence
 
 
+@pytest.mark.slow
 def test_a_pickle_holds_the_call_and_no_weights(folder):
     backbone = Backbone.load(folder, dtype=torch.float32)
     assert len(pickle.dumps(backbone)) < 1000
 
 
+@pytest.mark.slow
 def test_a_process_holds_one_copy_of_the_weights(folder):
     backbone = Backbone.load(folder, device="cpu", dtype=torch.float32)
     pickled = pickle.dumps([backbone, TextGenerator(backbone)])
@@ -82,6 +84,7 @@ def test_a_process_holds_one_copy_of_the_weights(folder):
     assert (first.dtype, first.device.type) == (torch.float32, "cpu")
 
 
+@pytest.mark.slow
 def test_threads_that_unpickle_at_once_load_once(folder):
     pickled = pickle.dumps(Backbone.load(folder, dtype=torch.float64))
     gc.collect()

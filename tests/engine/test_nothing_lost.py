@@ -180,6 +180,7 @@ def write_until_killed(name: str, folder: Path, backbone: Backbone, said: Connec
         number += 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has run torch")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_killed_among_other_writers(

@@ -173,6 +173,7 @@ def test_without_minilm_its_package_is_named(monkeypatch):
         MiniLM()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec(MINILM) is None, reason=f"{MINILM} is not installed")
 def test_minilm_does_not_depend_on_the_batch():
     model = MiniLM()

@@ -189,6 +189,7 @@ def test_one_sae_for_each_layer(tiny_backbone: Backbone, calibration: Calibratio
         assert index.search("Who?", scoring=scoring).spans
 
 
+@pytest.mark.slow
 def test_a_bank_is_made_once_for_each_model(
     small: Path, tiny_backbone: Backbone, tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +206,7 @@ def test_a_bank_is_made_once_for_each_model(
     assert not bank.fits(other)
 
 
+@pytest.mark.slow
 def test_making_a_bank_is_told_in_words_and_bars(
     small: Path, tiny_backbone: Backbone, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,6 +218,7 @@ def test_making_a_bank_is_told_in_words_and_bars(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_damaged_bank_in_the_cache_is_named(small: Path, tiny_backbone: Backbone) -> None:
     bank_for(tiny_backbone, DOCUMENTS, progress=False)
     (folder,) = small.iterdir()
@@ -224,6 +227,7 @@ def test_a_damaged_bank_in_the_cache_is_named(small: Path, tiny_backbone: Backbo
         bank_for(tiny_backbone, DOCUMENTS, progress=False)
 
 
+@pytest.mark.slow
 def test_a_bank_is_not_kept_over_other_files(small: Path, tiny_backbone: Backbone) -> None:
     whole = bank_for(tiny_backbone, DOCUMENTS, progress=False)
     (folder,) = small.iterdir()
@@ -234,6 +238,7 @@ def test_a_bank_is_not_kept_over_other_files(small: Path, tiny_backbone: Backbon
     assert (folder / "mine.json").exists() and not (folder / "bank.json").exists()
 
 
+@pytest.mark.slow
 def test_a_bank_that_cannot_be_kept_serves_all_the_same(
     small: Path, tiny_backbone: Backbone
 ) -> None:
