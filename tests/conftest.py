@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+import thrift
 from random_bank import make_bank
 from s3_retriever.answering import generator
 from s3_retriever.backbone import Backbone
@@ -134,21 +135,11 @@ def default_backbone() -> Backbone:
 @pytest.fixture
 def few_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a model write four tokens at most, where it matters only that it writes."""
-
-    def settings(max_new_tokens: int, **others: Any) -> GenerationConfig:
-        return GenerationConfig(max_new_tokens=min(max_new_tokens, 4), **others)
-
-    monkeypatch.setattr(generator, "GenerationConfig", settings)
+    monkeypatch.setattr(generator, "GenerationConfig", thrift.few_words)
 
 
 @pytest.fixture
 def loaded_once(default_backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the default model to everyone who loads it, instead of one more copy."""
-    load = Backbone.load
-
-    def shared(name_or_path: Any = None, *, progress: Any = None, **options: Any) -> Backbone:
-        if name_or_path is None and not options:
-            return default_backbone
-        return load(name_or_path, progress=progress, **options)
-
+    shared = thrift.loaded_once(lambda: default_backbone, Backbone.load)
     monkeypatch.setattr(Backbone, "load", shared)

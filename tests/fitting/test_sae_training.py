@@ -12,8 +12,6 @@ from s3_retriever.errors import InputError
 from s3_retriever.fitting import TrainConfig, train_sae
 from s3_retriever.fitting.training import _Trainer
 
-pytestmark = pytest.mark.slow
-
 TAPS = (Tap(3, 1),)
 ATOMS, ACTIVE, D = 96, 4, 32
 SMALL = TrainConfig(n_latents=128, k=4, steps=300, batch_rows=512, lr=0.02, dead_after_rows=10_000)
@@ -33,6 +31,7 @@ def unexplained_by_pca(x: torch.Tensor, components: int) -> float:
     return float(1 - variance[:components].sum() / variance.sum())
 
 
+@pytest.mark.slow
 def test_training_explains_what_no_few_directions_can() -> None:
     x, fresh = sparse_rows(9000).split([8000, 1000])
     sae, report = train_sae(x, SMALL, taps=TAPS)
@@ -114,6 +113,7 @@ def test_gradients_written_by_hand_are_those_of_autograd(monkeypatch: pytest.Mon
         torch.testing.assert_close(slope, wanted, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_dead_latents_come_back_to_life() -> None:
     x = sparse_rows(4000)
     config = SMALL.replace(steps=150, dead_after_rows=2000)

@@ -34,14 +34,18 @@ def test_outputs_are_stripped(path):
 @pytest.fixture(scope="module")
 def kernel():
     """One for all of them, since most of the time would go into importing; see `FRESH`."""
-    places = [str(ROOT), str(ROOT / "integrations"), os.environ.get("PYTHONPATH", "")]
+    places = [str(ROOT / place) for place in (".", "integrations", "tests/samples")]
+    places.append(os.environ.get("PYTHONPATH", ""))
     settings = {"PYTHONPATH": os.pathsep.join(filter(None, places)), "S3_RETRIEVER_SMALL": "1"}
     manager = AsyncKernelManager(kernel_name="python3")
     asyncio.run(manager.start_kernel(env={**os.environ, **settings}))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(THRIFT)])
+    NotebookClient(notebook, km=manager, timeout=None, startup_timeout=600).execute()
     yield manager
     asyncio.run(manager.shutdown_kernel(now=True))
 
 
+THRIFT = "import thrift\nthrift.install()"
 FRESH = "%reset -f\nimport os\nos.chdir({!r})\ndel os"
 
 
