@@ -15,6 +15,9 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 demo: $(VENV)/.installed
 	$(BIN)/s3-retriever demo
 
+# Tests compute with small matrices, for which threads only wait for one another.
+test quick: export OMP_NUM_THREADS ?= 1
+
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
 
