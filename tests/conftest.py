@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-import thrift
+import cheap_examples
 from random_bank import make_bank
 from s3_retriever.answering import generator
 from s3_retriever.backbone import Backbone
@@ -135,11 +135,11 @@ def default_backbone() -> Backbone:
 @pytest.fixture
 def few_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a model write four tokens at most, where it matters only that it writes."""
-    monkeypatch.setattr(generator, "GenerationConfig", thrift.few_words)
+    monkeypatch.setattr(generator, "GenerationConfig", cheap_examples.few_words)
 
 
 @pytest.fixture
 def loaded_once(default_backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the default model to everyone who loads it, instead of one more copy."""
-    shared = thrift.loaded_once(lambda: default_backbone, Backbone.load)
+    shared = cheap_examples.loaded_once(lambda: default_backbone, Backbone.load)
     monkeypatch.setattr(Backbone, "load", shared)

@@ -39,13 +39,13 @@ def kernel():
     settings = {"PYTHONPATH": os.pathsep.join(filter(None, places)), "S3_RETRIEVER_SMALL": "1"}
     manager = AsyncKernelManager(kernel_name="python3")
     asyncio.run(manager.start_kernel(env={**os.environ, **settings}))
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(THRIFT)])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CHEAP)])
     NotebookClient(notebook, km=manager, timeout=None, startup_timeout=600).execute()
     yield manager
     asyncio.run(manager.shutdown_kernel(now=True))
 
 
-THRIFT = "import thrift\nthrift.install()"
+CHEAP = "import cheap_examples\ncheap_examples.install()"
 FRESH = "%reset -f\nimport os\nos.chdir({!r})\ndel os"
 
 
