@@ -51,6 +51,12 @@ class SkippedWarning(UserWarning):
     """Documents were left out because they cannot be indexed; the message names them."""
 
 
+def first_line(error: Exception) -> str:
+    """What an error of another library says in its first line, or its type, without a full stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
+
+
 def some_of(ids: Sequence[str]) -> str:
     """Name the first few of some ids, for a message."""
     named = ", ".join(repr(id) for id in ids[:_NAMED])

@@ -9,7 +9,7 @@ import torch
 
 from s3_retriever.backbone.gguf import converted, default_gguf
 from s3_retriever.backbone.modes import best_dtype, quiet_loading
-from s3_retriever.errors import InputError
+from s3_retriever.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def load_pretrained(
             model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype or best_dtype(device))
         except (OSError, ValueError) as error:
             raise InputError(
-                f"cannot load a model from {source!r}: {_first_line(error)}; give {_CHOICES}"
+                f"cannot load a model from {source!r}: {first_line(error)}; give {_CHOICES}"
             ) from error
     return model.to(device).eval(), tokenizer
 
@@ -63,13 +63,8 @@ def _find_on_hub(name: str) -> None:
             return
         found, reason = file_exists(name, "config.json"), "no such model"
     except Exception as error:  # of the client's HTTP library, whichever it is
-        found, reason = False, _first_line(error)
+        found, reason = False, first_line(error)
     if not found:
         raise InputError(
             f"there is no folder {name!r}, and the hub does not give it: {reason}; give {_CHOICES}"
         )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")

@@ -10,14 +10,16 @@ from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from s3_retriever.evaluate.rankers.contenders import Contender
     from s3_retriever.labelled.sets import LabelledSet
 
 EXAMPLES = """\
   s3-retriever eval squad/ wiki/ --html report.html
   s3-retriever eval squad/ --rankers attention+bm25,bm25+embedding --limit 50
   s3-retriever eval squad/ --answers --json results.json
+  s3-retriever eval squad/ --embedding models/embeddinggemma-300m
   s3-retriever eval --self my-notes/ --html report.html
       my-notes/ holds text files and questions.jsonl, with lines such as
       {"question": "Who keeps the key?", "evidence": ["the caretaker keeps the key"]}"""
@@ -49,6 +51,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rankers", metavar="NAME,NAME", help="to compare, or all; see below")
     parser.add_argument(
+        "--embedding",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="of a sentence-transformers model, for two more rankers, called as the folder: its "
+        "vectors, alone and with BM25; may be given again for another model",
+    )
+    parser.add_argument(
+        "--prompts",
+        nargs=2,
+        metavar=("QUERY", "PASSAGE"),
+        help="put before questions and passages for models whose folders name no prompts; of E5: "
+        '"query: " "passage: "',
+    )
+    parser.add_argument(
         "--answers", action="store_true", help="let the model answer from what each found; slow"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="at most N questions of each set")
@@ -68,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print tables, and write what was asked for."""
-    from s3_retriever.evaluate.rankers.contenders import contenders
+    from s3_retriever.evaluate.rankers.contenders import DEFAULT, contenders
     from s3_retriever.evaluate.report.export import to_json
     from s3_retriever.evaluate.report.page import QUESTIONS, to_html
     from s3_retriever.evaluate.report.table import every_variant, tables
@@ -76,10 +93,12 @@ def run(args: argparse.Namespace) -> int:
 
     for name, kind in ((args.json, "json"), (args.html, "html")):
         _writable(name, kind)
-    rankers = list(contenders()) if args.rankers == "all" else _split(args.rankers)
+    named = list(contenders()) if args.rankers == "all" else _split(args.rankers)
+    added = _embeddings(args.embedding, args.prompts)
+    rankers = [added.pop(name, name) for name in (DEFAULT if named is None else named)]
     found = evaluate(
         [_load(folder, args.own) for folder in args.datasets],
-        rankers,
+        [*rankers, *added.values()],
         budgets=_numbers(args.budgets),
         model=args.model,
         bank=args.bank,
@@ -110,6 +129,28 @@ def _load(folder: str, own: bool) -> LabelledSet:
             f"{folder} has no documents.jsonl; if it holds text files, ask for eval --self {folder}"
         )
     return load_set(folder)
+
+
+def _embeddings(folders: Sequence[str], prompts: Sequence[str] | None) -> dict[str, Contender]:
+    """The rankers of sentence-transformers folders by name."""
+    from s3_retriever.evaluate.rankers.contenders import contenders, embedding
+    from s3_retriever.evaluate.rankers.sentence_embedder import SentenceEmbedder
+
+    if prompts and not folders:
+        raise InputError("--prompts goes with --embedding FOLDER, whose model it is for")
+    taken, added = contenders(), {}
+    for folder in folders:
+        model = SentenceEmbedder(folder)
+        if prompts and not any(model.prompts):
+            model.prompts = (prompts[0], prompts[1])
+        for contender in embedding(model):
+            if contender.name in taken or contender.name in added:
+                raise InputError(
+                    f"--embedding {folder}: there is a ranker {contender.name!r} already; "
+                    "give the folder another name"
+                )
+            added[contender.name] = contender
+    return added
 
 
 def _split(names: str | None) -> list[str] | None:

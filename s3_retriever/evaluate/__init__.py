@@ -17,6 +17,7 @@ from s3_retriever.evaluate.rankers.contenders import (
     langchain,
 )
 from s3_retriever.evaluate.rankers.hits import Hit, Ranker
+from s3_retriever.evaluate.rankers.sentence_embedder import SentenceEmbedder
 from s3_retriever.evaluate.report.export import as_json, to_json
 from s3_retriever.evaluate.report.page import to_html
 from s3_retriever.evaluate.report.table import every_variant, tables
@@ -33,6 +34,7 @@ __all__ = [
     "Ranker",
     "Row",
     "Run",
+    "SentenceEmbedder",
     "Variant",
     "as_json",
     "contenders",

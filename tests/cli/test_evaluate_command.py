@@ -12,6 +12,7 @@ from notes_folder import write_lines, write_notes
 from s3_retriever.cli import main
 from s3_retriever.evaluate import contenders
 from s3_retriever.labelled import load_set
+from sentence_folder import write_sentence_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +78,26 @@ def test_a_comparison_is_printed_and_written(dataset, tiny_options, tmp_path, ca
     ]
 
 
+def test_folders_of_sentence_transformers_take_part(dataset, tiny_options, tmp_path, capsys):
+    said = {"prompts": {"query": "query : "}}
+    models = write_sentence_folder(tmp_path / "one"), tmp_path / "two"
+    write_sentence_folder(models[1], "Dense", said=said)
+    argv = ["eval", dataset, "--json", "-", "--rankers", "two,bm25", *tiny_options]
+    for model in models:
+        argv += ["--embedding", str(model)]
+
+    def rows():
+        assert main(argv) == 0
+        return {row["ranker"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+
+    found = rows()
+    assert list(found) == ["two", "bm25", "one", "bm25+one", "bm25+two"]
+    argv += ["--prompts", "query : ", "passage : "]
+    again = rows()
+    assert found["two"]["hits"] == again["two"]["hits"]
+    assert found["one"]["hits"] != again["one"]["hits"]
+
+
 def test_json_alone_on_standard_output(dataset, tiny_options, capsys):
     argv = ["eval", dataset, "--rankers", "bm25", "--json", "-", *tiny_options]
     assert main(argv) == 0
@@ -103,6 +124,8 @@ def test_help_names_every_ranker(capsys):
 
 
 def test_what_is_wrong_is_said_in_one_line(dataset, notes, tiny_options, tmp_path, capsys):
+    model = write_sentence_folder(tmp_path / "model")
+    capsys.readouterr()
     for argv, words in (
         ([str(tmp_path / "nowhere")], "nowhere"),
         ([str(notes)], "--self"),
@@ -113,6 +136,9 @@ def test_what_is_wrong_is_said_in_one_line(dataset, notes, tiny_options, tmp_pat
         ([dataset, "--limit", "0"], "limit=0"),
         ([dataset, "--html", str(tmp_path / "no" / "where.html")], "where.html"),
         ([dataset, dataset], "a name of its own"),
+        ([dataset, "--embedding", str(tmp_path)], "no modules.json"),
+        ([dataset, "--embedding", str(model), "--embedding", str(model)], "another name"),
+        ([dataset, "--prompts", "q", "p"], "--embedding"),
     ):
         assert main(["eval", *argv, *tiny_options]) == 1
         shown = capsys.readouterr()

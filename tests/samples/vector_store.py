@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import faiss
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
-from s3_retriever.evaluate.rankers.embedders import MiniLM, unit
+from s3_retriever.evaluate.rankers.embedders import minilm, unit
+
+if TYPE_CHECKING:
+    from s3_retriever.evaluate.rankers.sentence_embedder import SentenceEmbedder
 
 
 @cache
-def shared_minilm() -> MiniLM:
+def shared_minilm() -> SentenceEmbedder:
     """The model, loaded once."""
-    return MiniLM()
+    return minilm()
 
 
 class MiniLMEmbeddings(Embeddings):

@@ -118,7 +118,7 @@ class Bench:
         """The chunks of a size as vectors."""
         return self.memo.get(
             ("vectors", size, id(embedder)),
-            lambda: Vectors(self.memo, self.chunks(size), embedder),
+            lambda: Vectors(self.memo, self.chunks(size), embedder, self._progress),
         )
 
     def _scanned(self) -> tuple[tuple[TokenCodes, ...], ScanReport]:

