@@ -86,5 +86,7 @@ def parse_logits(rows: Tensor, none: Tensor, lengths: Sequence[int]) -> list[Ten
         own, at, past = total[number, : count - 1], slice(0, count - 1), slice(1, count)
         front = own + last[number, at] + after[number, past]
         rest = total[number, count - 1] - own
-        found.append(torch.cat([none.view(1), front, rest + before[number, at] + first[number, past]]))
+        found.append(
+            torch.cat([none.view(1), front, rest + before[number, at] + first[number, past]])
+        )
     return found

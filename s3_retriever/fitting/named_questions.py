@@ -13,8 +13,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _OPENINGS = frozenset(
-    "what how why when where who which does do is are can could will would did was were has have had "
-    "may must should whose whom".split()
+    [
+        "what",
+        "how",
+        "why",
+        "when",
+        "where",
+        "who",
+        "which",
+        "does",
+        "do",
+        "is",
+        "are",
+        "can",
+        "could",
+        "will",
+        "would",
+        "did",
+        "was",
+        "were",
+        "has",
+        "have",
+        "had",
+        "may",
+        "must",
+        "should",
+        "whose",
+        "whom",
+    ]
 )
 """Words that a question may open with in lower case, behind a clause."""
 

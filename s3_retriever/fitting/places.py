@@ -77,7 +77,7 @@ def _fit(rows: Sequence[Tensor], parses: Tensor, seed: int) -> PlaceHead:
     decay = torch.optim.lr_scheduler.ExponentialLR(adam, _DECAY)
     order = torch.Generator().manual_seed(seed)
     for _ in range(_EPOCHS):
-        for batch in torch.randperm(len(rows), generator=order).split(_BATCH):
+        for batch in torch.randperm(len(rows), generator=order).split(_BATCH):  # type: ignore[no-untyped-call]
             chosen = [(rows[n] - mean) / spread for n in batch.tolist()]
             outputs = pad_sequence(chosen, batch_first=True) @ weight + bias[:OUTPUTS]
             found = parse_logits(outputs, bias[OUTPUTS], [*map(len, chosen)])

@@ -1,0 +1,89 @@
+"""The head that finds which words of a question name a document."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from s3_retriever.backbone import Head
+from s3_retriever.codec.places import PlaceHead, parse_logits
+from s3_retriever.config import ScanConfig
+from s3_retriever.errors import InputError
+from s3_retriever.fitting.named_questions import NamedQuestion, named_questions
+from s3_retriever.fitting.places import fit_places, parse_of
+
+if TYPE_CHECKING:
+    from s3_retriever.backbone import Backbone
+
+HEADS = (Head(0, 1), Head(1, 2))
+ASKED = ["Who kept bees on the island?", "When was the mill rebuilt?"]
+
+
+def test_made_questions_are_whole_and_every_third_has_a_clause_at_one_end() -> None:
+    made = named_questions(ASKED, 300)
+    assert made == named_questions(ASKED, 300) != named_questions(ASKED, 300, seed=1)
+    assert [n for n, q in enumerate(made) if q.start < q.end] == [*range(0, 300, 3)]
+    for question in made:
+        assert "{" not in question.text and question.text == question.text.strip()
+        assert question.start == question.end or 0 in (
+            question.start,
+            len(question.text) - question.end,
+        )
+    assert any(asked in question.text for question in made for asked in ASKED)
+
+
+def test_parses_are_scored_as_defined() -> None:
+    rows = torch.randn(1, 4, 5, generator=torch.Generator().manual_seed(0))
+    (found,) = parse_logits(rows, torch.tensor(0.5), [4])
+    own = rows[0]
+    front = [own[:m, 0].sum() + own[m - 1, 1] + own[m, 2] for m in (1, 2, 3)]
+    behind = [own[m:, 0].sum() + own[m - 1, 3] + own[m, 4] for m in (1, 2, 3)]
+    torch.testing.assert_close(found, torch.stack([torch.tensor(0.5), *front, *behind]))
+
+
+@pytest.mark.parametrize(("marked", "clause"), [((0, 1), slice(0, 2)), ((3,), slice(3, 4))])
+def test_a_clause_is_what_more_likely_than_not_belongs_to_it(
+    marked: tuple[int, ...], clause: slice
+) -> None:
+    weight = torch.zeros(1, 5)
+    weight[0, 0] = 20.0
+    queries = -torch.ones(4, 1, 1)
+    queries[[*marked]] = 1.0
+    head = PlaceHead(weight, torch.zeros(6))
+    assert head.clause(queries) == clause
+    empty = head.clause(-torch.ones(4, 1, 1))
+    assert empty.start == empty.stop
+    alone = head.clause(torch.ones(1, 1, 1))
+    assert alone.start == alone.stop
+
+
+def test_a_head_of_another_shape_is_refused() -> None:
+    with pytest.raises(InputError, match=r"weight is \[4, 4\]"):
+        PlaceHead(torch.zeros(4, 4), torch.zeros(6))
+    with pytest.raises(InputError, match=r"bias is \[5\]"):
+        PlaceHead(torch.zeros(4, 5), torch.zeros(5))
+
+
+def test_the_true_parse_is_that_of_the_tokens_inside(tiny_backbone: Backbone) -> None:
+    text = "In the lease, who pays?"
+    tokens = tiny_backbone.text.encode(text)
+    ends = tokens.ends.tolist()
+    assert parse_of(NamedQuestion(text, 0, 0), tokens) == 0
+    for number, end in enumerate(ends[:-1], start=1):
+        assert parse_of(NamedQuestion(text, 0, end), tokens) == number
+    for number, (_, start) in enumerate(pairwise([0, *tokens.starts.tolist()[1:]]), start=1):
+        found = parse_of(NamedQuestion(text, start, len(text)), tokens)
+        assert found == len(ends) - 1 + number
+    assert parse_of(NamedQuestion(text, 0, len(text)), tokens) == 0
+
+
+def test_a_fitted_head_finds_the_clauses_it_was_fitted_on(tiny_backbone: Backbone) -> None:
+    scan = ScanConfig(batch_tokens=2048)
+    head = fit_places(tiny_backbone, HEADS, ASKED, 240, scan)
+    size = len(HEADS) * tiny_backbone.spec.head_dim
+    assert head.weight.shape == (size, 5) and bool(torch.isfinite(head.weight).all())
+    again = fit_places(tiny_backbone, HEADS, ASKED, 240, scan)
+    torch.testing.assert_close(head.weight, again.weight)
