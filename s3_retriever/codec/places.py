@@ -1,8 +1,8 @@
 """The words of a question that say where to look, found in the queries the model makes of it.
 
-"Consider Groupon's privacy policy; who can see my messages?" names a document and then asks. The
-words that name it stand elsewhere than the passage that answers, so they should choose the document
-and leave the passage to the others.
+"In the lease of Ostrander Mill, who pays for heating?" names a document and then asks. The words
+that name it stand elsewhere than the passage that answers, so they should choose the document and
+leave the passage to the others.
 """
 
 from __future__ import annotations

@@ -12,38 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_OPENINGS = frozenset(
-    [
-        "what",
-        "how",
-        "why",
-        "when",
-        "where",
-        "who",
-        "which",
-        "does",
-        "do",
-        "is",
-        "are",
-        "can",
-        "could",
-        "will",
-        "would",
-        "did",
-        "was",
-        "were",
-        "has",
-        "have",
-        "had",
-        "may",
-        "must",
-        "should",
-        "whose",
-        "whom",
-    ]
-)
-"""Words that a question may open with in lower case, behind a clause."""
-
 
 class NamedQuestion(NamedTuple):
     """A question, and which of its characters name the document it is about.
@@ -106,7 +74,7 @@ class _Maker:
 
     def _with_clause(self, question: str) -> NamedQuestion:
         clause = self._chance.choice(self._texts["clauses"])
-        lower = question.split()[0].lower() in _OPENINGS
+        lower = question.split()[0].lower() in self._texts["openings"]
         forms = {
             "{q}": question,
             "{l}": question[0].lower() + question[1:] if lower else question,

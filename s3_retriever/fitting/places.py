@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from s3_retriever.config import ScanConfig
     from s3_retriever.fitting.named_questions import NamedQuestion
 
-_EPOCHS, _BATCH = 5, 32
-_LEARNING_RATE, _DECAY = 3e-3, 0.7
-_SHORTEST = 3
+_STEPS, _BATCH = 940, 32
+_LEARNING_RATE, _LAST_RATE = 3e-3, 0.17
+"""Of AdamW; the last epoch's rate is about this share of the first one's."""
 
 
 def fit_places(
@@ -46,16 +47,15 @@ def fit_places(
     texts = [question.text for question in questions]
     queries = head_queries(backbone, heads, texts, scan)
     tokens = backbone.text.encode_batch(texts)
-    pairs = [
-        (rows.flatten(1), parse_of(question, places))
-        for rows, question, places in zip(queries, questions, tokens, strict=True)
-        if len(rows) >= _SHORTEST
+    parses = [
+        _parse(true_clause(question, places), len(places.ids))
+        for question, places in zip(questions, tokens, strict=True)
     ]
-    return _fit([rows for rows, _ in pairs], torch.tensor([parse for _, parse in pairs]), seed)
+    return fit_head([rows.flatten(1) for rows in queries], torch.tensor(parses), seed)
 
 
-def parse_of(question: NamedQuestion, tokens: TokenizedText) -> int:
-    """The number of a question's true parse; see `s3_retriever.codec.places.parse_logits`."""
+def true_clause(question: NamedQuestion, tokens: TokenizedText) -> slice:
+    """The tokens that `PlaceHead.clause` should find: those that stand inside the clause."""
     count = len(tokens.ids)
     inside = [
         bool(question.start <= start and end <= question.end)
@@ -63,20 +63,34 @@ def parse_of(question: NamedQuestion, tokens: TokenizedText) -> int:
     ]
     members = sum(inside)
     if not 0 < members < count:
+        return slice(count, count)
+    return slice(0, members) if inside[0] else slice(count - members, count)
+
+
+def _parse(clause: slice, count: int) -> int:
+    """The number of a parse in `s3_retriever.codec.places.parse_logits`."""
+    if clause.start == clause.stop:
         return 0
-    return members if inside[0] else count - 1 + count - members
+    return int(clause.stop if clause.start == 0 else count - 1 + clause.start)
 
 
-def _fit(rows: Sequence[Tensor], parses: Tensor, seed: int) -> PlaceHead:
-    """Least cross entropy of the parses, by Adam; rows are ``f32[n, H · d]``."""
+def fit_head(rows: Sequence[Tensor], parses: Tensor, seed: int = 0) -> PlaceHead:
+    """Fit a place head by the cross entropy of the parses, with AdamW.
+
+    Args:
+        rows: ``f32[n, H · d]``, the queries of each question's n tokens.
+        parses: ``int64[Q]``, numbers of the true parses.
+        seed: Of the order.
+    """
     together = torch.cat([*rows])
     mean, spread = together.mean(0), together.std(0).mean()
     weight = torch.zeros(rows[0].shape[1], OUTPUTS, requires_grad=True)
     bias = torch.zeros(OUTPUTS + 1, requires_grad=True)
     adam = torch.optim.AdamW([weight, bias], lr=_LEARNING_RATE, weight_decay=1e-4)
-    decay = torch.optim.lr_scheduler.ExponentialLR(adam, _DECAY)
+    epochs = ceil(_STEPS * _BATCH / len(rows))
+    decay = torch.optim.lr_scheduler.ExponentialLR(adam, _LAST_RATE ** (1 / epochs))
     order = torch.Generator().manual_seed(seed)
-    for _ in range(_EPOCHS):
+    for _ in range(epochs):
         for batch in torch.randperm(len(rows), generator=order).split(_BATCH):  # type: ignore[no-untyped-call]
             chosen = [(rows[n] - mean) / spread for n in batch.tolist()]
             outputs = pad_sequence(chosen, batch_first=True) @ weight + bias[:OUTPUTS]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +12,7 @@ from s3_retriever.codec.places import PlaceHead, parse_logits
 from s3_retriever.config import ScanConfig
 from s3_retriever.errors import InputError
 from s3_retriever.fitting.named_questions import NamedQuestion, named_questions
-from s3_retriever.fitting.places import fit_places, parse_of
+from s3_retriever.fitting.places import fit_head, fit_places, true_clause
 
 if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
@@ -67,20 +66,42 @@ def test_a_head_of_another_shape_is_refused() -> None:
         PlaceHead(torch.zeros(4, 5), torch.zeros(5))
 
 
-def test_the_true_parse_is_that_of_the_tokens_inside(tiny_backbone: Backbone) -> None:
+def test_the_true_clause_is_that_of_the_tokens_inside(tiny_backbone: Backbone) -> None:
     text = "In the lease, who pays?"
     tokens = tiny_backbone.text.encode(text)
-    ends = tokens.ends.tolist()
-    assert parse_of(NamedQuestion(text, 0, 0), tokens) == 0
-    for number, end in enumerate(ends[:-1], start=1):
-        assert parse_of(NamedQuestion(text, 0, end), tokens) == number
-    for number, (_, start) in enumerate(pairwise([0, *tokens.starts.tolist()[1:]]), start=1):
-        found = parse_of(NamedQuestion(text, start, len(text)), tokens)
-        assert found == len(ends) - 1 + number
-    assert parse_of(NamedQuestion(text, 0, len(text)), tokens) == 0
+    starts, ends = tokens.starts.tolist(), tokens.ends.tolist()
+    count = len(ends)
+    for whole in (NamedQuestion(text, 0, 0), NamedQuestion(text, 0, len(text))):
+        assert true_clause(whole, tokens) == slice(count, count)
+    for number in range(1, count):
+        front = NamedQuestion(text, 0, ends[number - 1])
+        assert true_clause(front, tokens) == slice(0, number)
+        behind = NamedQuestion(text, starts[number], len(text))
+        assert true_clause(behind, tokens) == slice(number, count)
 
 
-def test_a_fitted_head_finds_the_clauses_it_was_fitted_on(tiny_backbone: Backbone) -> None:
+@pytest.mark.slow
+def test_a_fitted_head_finds_clauses_that_it_has_not_seen() -> None:
+    random = torch.Generator().manual_seed(0)
+    rows, parses, clauses = [], [], []
+    for number in range(600):
+        count = 4 + number % 9
+        members = 1 + number % (count - 1)
+        clause = (slice(count, count), slice(0, members), slice(count - members, count))[number % 3]
+        own = torch.randn(count, 1, 4, generator=random)
+        own[:, 0, 2] = -3.0
+        own[clause, 0, 2] = 3.0
+        rows.append(own)
+        clauses.append(clause)
+        parses.append((0, members, 2 * count - 1 - members)[number % 3])
+    head = fit_head([own.flatten(1) for own in rows[:500]], torch.tensor(parses[:500]))
+    found = [head.clause(own) for own in rows[500:]]
+    right = sum(one == other for one, other in zip(found, clauses[500:], strict=True))
+    assert right >= 95
+
+
+@pytest.mark.slow
+def test_a_head_is_as_wide_as_the_queries_and_the_same_each_time(tiny_backbone: Backbone) -> None:
     scan = ScanConfig(batch_tokens=2048)
     head = fit_places(tiny_backbone, HEADS, ASKED, 240, scan)
     size = len(HEADS) * tiny_backbone.spec.head_dim
