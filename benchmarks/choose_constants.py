@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import random
-from itertools import combinations_with_replacement, product
+from heapq import nlargest
+from itertools import combinations_with_replacement, islice, product
 from multiprocessing import get_context
+from operator import itemgetter
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -36,7 +38,7 @@ from s3_retriever.evaluate.rankers.memo import Memo
 from s3_retriever.fitting import load_set
 from s3_retriever.searching.attention import shares_of
 from s3_retriever.searching.fusion import standardise
-from s3_retriever.searching.lexical import LexicalScorer
+from s3_retriever.searching.scorers import SCORERS
 from s3_retriever.searching.searcher import Searcher
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.fitting import LabelledQuestion, LabelledSet
     from s3_retriever.reading.leads import Lead
-    from s3_retriever.searching.scorer import Asked, IndexedText
+    from s3_retriever.searching.scorer import Asked, IndexedText, Scorer
 
 Setting = dict[str, float]
 """Values of constants by name."""
@@ -56,6 +58,8 @@ RANGES: dict[str, Sequence[float]] = {
     "power": (1.5, 2, 3, 4),
     "reach": (50, 100, 200, 400),
     "bm25": (0.15, 0.3, 0.45, 0.6, 0.8, 1),
+    "place": (1, 2, 3, 4),
+    "whole": (0, 0.25, 0.5, 1),
     "document": (0, 0.15, 0.3, 0.5),
     "hop": (0, 0.2, 0.4, 0.6, 0.8),
     "hop_sources": (2, 3),
@@ -67,6 +71,9 @@ of it: weights of the parts, and the second hop. All but the exponent are those 
 OF_ATTENTION = ("exponent", "power", "reach")
 BY_RATIO = (*OF_ATTENTION, "hop_temperature")
 """Constants whose ratios matter, not their differences."""
+
+LEXICAL = ("bm25", "bm25 of places", "bm25 of documents")
+"""Scorers of words, by their names in `s3_retriever.searching.scorers`."""
 
 MOST_SPANS = 64
 BUDGETS = (1000, 2000)
@@ -122,21 +129,23 @@ class Attention:
 
 
 class Lexicon:
-    """The scores of a `LexicalScorer`, each worked out once.
+    """The scores of a lexical scorer, each worked out once.
 
     Args:
+        name: Of the scorer.
         scorer: Is asked for the same candidates each time, all sentences.
         memo: Holds the scores.
     """
 
-    def __init__(self, scorer: LexicalScorer, memo: Memo) -> None:
-        self._scorer, self._memo = scorer, memo
+    def __init__(self, name: str, scorer: Scorer, memo: Memo) -> None:
+        self._name, self._scorer, self._memo = name, scorer, memo
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`."""
 
         def row(question: Asked) -> Tensor:
-            key = "bm25", question.text, weighing.power, weighing.reach
+            place = question.place and question.place.text
+            key = self._name, question.text, place, weighing.power, weighing.reach
             scores = self._scorer.scores
             return self._memo.get(key, lambda: scores([question], candidates, weighing))
 
@@ -159,7 +168,7 @@ class Trial:
         self._bench = Bench(labelled.documents, backbone)
         bench = self._bench
         self._text = indexed_text(bench.documents, bench.codes(), bench.bank)
-        self._lexical = LexicalScorer(self._text)
+        self._lexical = {name: SCORERS[name](self._text) for name in LEXICAL}
 
     def recall(self, asked: LabelledQuestion, settings: Sequence[Setting]) -> list[float]:
         """Under each setting, the mean over `BUDGETS`."""
@@ -176,9 +185,9 @@ class Trial:
         return [under(setting) for setting in settings]
 
     def _searcher(self, memo: Memo, exponent: float) -> Searcher:
+        scorers = {name: Lexicon(name, own, memo) for name, own in self._lexical.items()}
         attention = Attention(self._text, memo, exponent)
-        scorers = {"attention": attention, "bm25": Lexicon(self._lexical, memo)}
-        return Searcher(self._text, scorers=scorers)
+        return Searcher(self._text, scorers={"attention": attention, **scorers})
 
 
 def weighing_of(setting: Setting) -> Weighing:
@@ -221,11 +230,12 @@ def surface(settings: Sequence[Setting], recall: Sequence[float]) -> np.ndarray:
 
 def highest(coefficients: np.ndarray, count: int) -> list[Setting]:
     """The settings in the ranges where the surface is highest, best first."""
-    whole = [dict(zip(RANGES, v, strict=True)) for v in product(*RANGES.values())]
-    height = np.concatenate(
-        [terms(whole[n : n + 2**14]) @ coefficients for n in range(0, len(whole), 2**14)]
-    )
-    return [whole[n] for n in np.argsort(-height)[:count]]
+    best: list[tuple[float, Setting]] = []
+    whole = (dict(zip(RANGES, values, strict=True)) for values in product(*RANGES.values()))
+    while block := [*islice(whole, 2**14)]:
+        best += zip((terms(block) @ coefficients).tolist(), block, strict=True)
+        best = nlargest(count, best, key=itemgetter(0))
+    return [setting for _, setting in best]
 
 
 def describe(setting: Setting) -> str:

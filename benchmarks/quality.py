@@ -34,7 +34,7 @@ from s3_retriever.evaluate import Contender, Variant, evaluate
 from s3_retriever.evaluate.rankers.bench import Bench
 from s3_retriever.evaluate.rankers.build import SearcherRanker, dense
 from s3_retriever.evaluate.rankers.contenders import contenders
-from s3_retriever.evaluate.rankers.dense import DenseScorer
+from s3_retriever.evaluate.rankers.dense import dense_scorers
 from s3_retriever.evaluate.rankers.hits import DEPTH
 from s3_retriever.evaluate.report.export import as_json
 from s3_retriever.evaluate.report.table import tables
@@ -197,7 +197,7 @@ def finer(bits: int, bench: Bench) -> Ranker:
     levels = (left / step).floor().clamp(-most, most - 1) + 0.5
     restored = coded + (levels * step * residual.scale).view_as(coded)
     text = indexed_text(bench.documents, codes, bank)
-    searcher = Searcher(text, scorers={"dense": DenseScorer(text, restored.half())})
+    searcher = Searcher(text, scorers=dense_scorers(text, restored.half()))
     plain = sum(part.nbytes - part.residual.nbytes for part in codes)
     nbytes = plain + len(keys) * (1 + left.shape[1] * bits // 8)
     return SearcherRanker(bench, searcher, ALL.replace(scoring="dense"), nbytes)

@@ -22,7 +22,7 @@ from default_corpus import corpus
 
 from s3_retriever.backbone import Backbone
 from s3_retriever.config import ScanConfig
-from s3_retriever.fitting import TrainConfig, builtin_sets, calibrate
+from s3_retriever.fitting import CalibrateConfig, TrainConfig, builtin_sets, calibrate
 from s3_retriever.fitting.banks import train_bank
 from s3_retriever.reading.keys import key_blocks
 
@@ -61,11 +61,13 @@ def main() -> None:
     parser.add_argument("--latents", type=int, default=4096)
     parser.add_argument("--k", type=int, default=32)
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--place-questions", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     backbone = Backbone.load(None)
-    calibration = calibrate(backbone, builtin_sets(), progress=True)
+    settings = CalibrateConfig(place_questions=args.place_questions)
+    calibration = calibrate(backbone, builtin_sets(), settings, progress=True)
     if not args.keys.exists():
         write_keys(backbone, calibration, args.corpora, args.keys)
     config = TrainConfig(n_latents=args.latents, k=args.k, steps=args.steps, seed=args.seed)

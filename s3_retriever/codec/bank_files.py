@@ -3,7 +3,7 @@
 A bank is a folder::
 
     bank.json                      sizes, fingerprint, metadata, SHA-256 of every other file
-    calibration.safetensors        means, whitening, head weights
+    calibration.safetensors        means, whitening, head weights, maybe a place head
     residual.safetensors           scales of the residual, in a bank that keeps one
     sae_0/cfg.json                 one folder per SAE, as SAELens writes and reads it
     sae_0/sae_weights.safetensors  W_enc[d_in, d_sae], b_enc, W_dec[d_sae, d_in], b_dec
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from s3_retriever.backbone.spec import Head, Tap
 from s3_retriever.codec.calibration import TENSORS, Calibration
+from s3_retriever.codec.places import PlaceHead
 from s3_retriever.codec.residual import Residual
 from s3_retriever.codec.sae import Sae
 from s3_retriever.errors import BankError, ModelMismatchError
@@ -37,6 +38,7 @@ VERSION = 1
 """Version of the bank folder's format."""
 
 _RESIDUAL = "residual.safetensors"
+_PLACES = ("place_weight", "place_bias")
 _NAMES = {"w_enc": "W_enc", "b_enc": "b_enc", "w_dec": "W_dec", "b_dec": "b_dec"}
 
 
@@ -155,7 +157,11 @@ def save_calibration(calibration: Calibration, folder: str | Path, fingerprint: 
 
 
 def _calibration_bytes(calibration: Calibration) -> bytes:
-    return bytes(save({name: _compact(getattr(calibration, name)) for name in TENSORS}))
+    tensors = {name: getattr(calibration, name) for name in TENSORS}
+    if calibration.places is not None:
+        both = calibration.places.weight, calibration.places.bias
+        tensors |= dict(zip(_PLACES, both, strict=True))
+    return bytes(save({name: _compact(tensor) for name, tensor in tensors.items()}))
 
 
 def load_calibration(
@@ -198,13 +204,16 @@ def _places(calibration: Calibration) -> dict[str, Any]:
 
 
 def _calibration(description: dict[str, Any], folder: Path) -> Calibration:
+    tensors = _read_tensors(folder / "calibration.safetensors", TENSORS, _PLACES)
+    places = [tensors.pop(name) for name in _PLACES if name in tensors]
     return Calibration(
         taps=tuple(Tap(*tap) for tap in description["taps"]),
         heads=tuple(Head(*head) for head in description["heads"]),
         group=description["group"],
         scaling=description["scaling"],
         metadata=description["calibration"],
-        **_read_tensors(folder / "calibration.safetensors", TENSORS),
+        places=PlaceHead(*places) if places else None,
+        **tensors,
     )
 
 
@@ -289,7 +298,9 @@ def _compact(tensor: Tensor) -> Tensor:
     return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
 
 
-def _read_tensors(file: Path, names: Sequence[str]) -> dict[str, Tensor]:
+def _read_tensors(
+    file: Path, names: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, Tensor]:
     try:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
@@ -297,6 +308,7 @@ def _read_tensors(file: Path, names: Sequence[str]) -> dict[str, Tensor]:
     missing = [name for name in names if name not in tensors]
     if missing:
         raise BankError(f"{file} lacks {', '.join(missing)}: it is not what it should be")
+    names = [*names, *(name for name in optional if name in tensors)]
     for name in names:
         if not bool(torch.isfinite(tensors[name]).all()):
             raise BankError(

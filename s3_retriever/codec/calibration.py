@@ -14,6 +14,8 @@ from s3_retriever.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from s3_retriever.codec.places import PlaceHead
+
 TENSORS = ("head_weights", "key_mean", "query_mean", "whiten", "unwhiten")
 """Names of the tensors of a calibration."""
 
@@ -38,6 +40,8 @@ class Calibration:
         unwhiten: ``f32[N, d, d]``.
         scaling: Factor between ``q·k`` and the attention logit.
         metadata: How it was made; JSON-serialisable.
+        places: Finds the words of a question that name a document; None in old banks, where no
+            question is seen to name one.
 
     Raises:
         InputError: shapes that do not fit, a head that reads none of the taps, a negative weight.
@@ -53,6 +57,7 @@ class Calibration:
     unwhiten: Tensor
     scaling: float
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    places: PlaceHead | None = None
 
     def __post_init__(self) -> None:
         taps, heads, d = len(self.taps), len(self.heads), self.key_mean.shape[-1]
@@ -75,6 +80,11 @@ class Calibration:
                     f"calibration: head {head.layer}.{head.head} reads {self._tap_of(head)}, "
                     "which is not among the taps"
                 )
+        if self.places is not None and len(self.places.weight) != heads * d:
+            raise InputError(
+                f"calibration: the place head reads {len(self.places.weight)} numbers a token, "
+                f"want {heads * d}"
+            )
         if bool((self.head_weights < 0).any()):
             raise InputError("calibration: head_weights must not be negative")
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from s3_retriever.documents import Span
     from s3_retriever.reading.leads import Lead
     from s3_retriever.reading.question_reader import QuestionReader
+    from s3_retriever.reading.questions import Question
     from s3_retriever.searching.fusion import Scores
     from s3_retriever.searching.searcher import Searcher
 
@@ -57,11 +58,11 @@ def _find(
 ) -> Iterator[Found]:
     clock = _Clock(len(questions))
     with clock.reading():
-        queries = reader.questions(questions)
-    scores = []
-    for number, asked in enumerate(map(Asked, questions, queries)):
+        read = reader.questions(questions)
+    scores, apart = [], searcher.tells_places(config)
+    for number, question in enumerate(read):
         with clock.searching(number):
-            scores += searcher.score([asked], config)
+            scores += searcher.score([_asked(question, apart)], config)
     if config.second_hop:
         scores = _second_hop(reader, searcher, questions, scores, config, clock)
     for number, own in enumerate(scores):
@@ -88,13 +89,21 @@ def _second_hop(
         leads = iter(reader.leads([(q, source.text) for q, own in both for source in own]))
     again = []
     for number, own in enumerate(scores):
-        asked = [_asked(next(leads)) for _ in sources[number]]
+        asked = [_led(next(leads)) for _ in sources[number]]
         with clock.searching(number):
             again.append(searcher.hop(own, sources[number], asked, config))
     return again
 
 
-def _asked(lead: Lead) -> Asked | None:
+def _asked(question: Question, apart: bool) -> Asked:
+    """What is asked, with the words that name a document among the others or apart."""
+    what = question.what if apart else question.whole
+    where = question.where if apart else None
+    place = None if where is None else Asked(where.text, where.queries)
+    return Asked(what.text, what.queries, place=place)
+
+
+def _led(lead: Lead) -> Asked | None:
     return Asked(" ".join(lead.names), lead.queries) if lead.names else None
 
 

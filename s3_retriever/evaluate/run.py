@@ -168,7 +168,7 @@ def _with_token_attention(run: Run, bench: Bench, labelled: LabelledSet, most: i
         return run
     heat_map = HeatMap(bench.documents, bench.codes(), bench.bank)
     heat: dict[int, tuple[Heat, ...]] = {
-        number: heat_map.of(queries, run.hits[number])
-        for number, queries in enumerate(bench.reader.questions(asked))
+        number: heat_map.of(question.whole.queries, run.hits[number])
+        for number, question in enumerate(bench.reader.questions(asked))
     }
     return replace(run, heat=heat)

@@ -21,6 +21,8 @@ from s3_retriever.backbone import Head, Tap
 from s3_retriever.codec import Calibration
 from s3_retriever.config import Config, ScanConfig
 from s3_retriever.errors import InputError
+from s3_retriever.fitting.places import fit_places
+from s3_retriever.labelled.sets import builtin_sets
 from s3_retriever.reading.keys import key_blocks
 from s3_retriever.reading.questions import head_queries
 from s3_retriever.searching.attention import softmax_peaks
@@ -51,12 +53,15 @@ class CalibrateConfig(Config):
             this is the user's trade between cost and quality.
         heads: At most so many heads are kept.
         l1: Penalty on the sum of the weights.
+        place_questions: On how many made-up questions the head is fitted that finds the words that
+            name a document, see `s3_retriever.fitting.places`; 0 for none.
         scan: How text is read.
     """
 
     depth: float = Field(default=1 / 3, gt=0, le=1)
     heads: int = Field(default=6, ge=1)
     l1: float = Field(default=0.01, ge=0)
+    place_questions: int = Field(default=3000, ge=0)
     scan: ScanConfig = ScanConfig()
 
 
@@ -86,7 +91,8 @@ def calibrate(
         progress: Show bars on standard error.
 
     Returns:
-        The calibration: heads by falling weight, their taps, means and whitening.
+        The calibration: heads by falling weight, their taps, means and whitening, and the head
+        that finds which words of a question name a document.
 
     Raises:
         InputError: no set, or one whose questions all lack evidence.
@@ -112,9 +118,10 @@ def calibrate(
     weights = fit_weights([s[:, chosen] for s in scores], gold, config.l1)
     kept = weights > 0.05 * weights.max()
     chosen, weights = chosen[kept], weights[kept]
-    return _assemble(
+    kept_heads = [heads[h] for h in chosen.tolist()]
+    calibration = _assemble(
         backbone,
-        [heads[h] for h in chosen.tolist()],
+        kept_heads,
         weights / weights.sum(),
         asked[:, chosen],
         _key_mean(readings, taps),
@@ -124,6 +131,11 @@ def calibrate(
             **config.model_dump(mode="json"),
         },
     )
+    if not config.place_questions:
+        return calibration
+    asked = [question.question for known in builtin_sets() for question in known.questions]
+    places = fit_places(backbone, kept_heads, asked, config.place_questions, config.scan)
+    return calibration.replace(places=places)
 
 
 def _read(

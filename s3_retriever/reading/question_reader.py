@@ -10,12 +10,11 @@ from s3_retriever.reading.questions import read_questions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
     from s3_retriever.reading.leads import Lead
+    from s3_retriever.reading.questions import Question
 
 
 class QuestionReader:
@@ -24,8 +23,8 @@ class QuestionReader:
     def __init__(self, backbone: Backbone, bank: Bank, config: ScanConfig) -> None:
         self.backbone, self.bank, self.config = backbone, bank, config
 
-    def questions(self, questions: Sequence[str]) -> list[Tensor]:
-        """Queries of each question; see `s3_retriever.reading.questions.read_questions`."""
+    def questions(self, questions: Sequence[str]) -> list[Question]:
+        """What each question asks; see `s3_retriever.reading.questions.read_questions`."""
         return read_questions(self.backbone, self.bank, questions, self.config)
 
     def leads(self, spans: Sequence[tuple[str, str]]) -> list[Lead]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,27 +15,78 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from s3_retriever.backbone import Backbone, Head
+    from s3_retriever.backbone import Backbone, Head, TokenizedText
     from s3_retriever.codec import Bank
+    from s3_retriever.codec.places import PlaceHead
     from s3_retriever.config import ScanConfig
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadWords:
+    """Words of a question as the model read them.
+
+    Attributes:
+        text: The words.
+        queries: ``f32[n, H, d]`` on the CPU, of their n tokens, before rotary embedding.
+    """
+
+    text: str
+    queries: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """A question as the model read it.
+
+    Attributes:
+        whole: All of it.
+        what: What is asked; the whole where it names no document.
+        where: The words that name a document (`s3_retriever.codec.places`), or None.
+    """
+
+    whole: ReadWords
+    what: ReadWords
+    where: ReadWords | None = None
 
 
 def read_questions(
     backbone: Backbone, bank: Bank, questions: Sequence[str], config: ScanConfig
-) -> list[Tensor]:
+) -> list[Question]:
     """Read questions behind BOS and the preamble, in batches of `ScanConfig.batch_tokens`.
 
     Args:
         backbone: The model.
-        bank: Says which heads to read.
+        bank: Says which heads to read, and finds the words that name a document.
         questions: Each of at least one token and at most the model's window.
         config: The preamble and the size of a batch.
 
     Returns:
-        For each question, in order, ``f32[n, H, d]`` on the CPU: the queries of its own n tokens,
-        before rotary embedding.
+        One entry for each question, in order.
     """
-    return head_queries(backbone, bank.calibration.heads, questions, config)
+    calibration = bank.calibration
+    rows = head_queries(backbone, calibration.heads, questions, config)
+    read = [ReadWords(*pair) for pair in zip(questions, rows, strict=True)]
+    if calibration.places is None:
+        return [Question(whole, whole) for whole in read]
+    tokens = backbone.text.encode_batch(questions)
+    return [_parted(*pair, calibration.places) for pair in zip(read, tokens, strict=True)]
+
+
+def _parted(whole: ReadWords, tokens: TokenizedText, places: PlaceHead) -> Question:
+    """Take the words that name a document out of a question."""
+    clause = places.clause(whole.queries)
+    if clause.start == clause.stop:
+        return Question(whole, whole)
+    if clause.start == 0:
+        inside, rest = clause, slice(clause.stop, None)
+        cut = int(tokens.ends[clause.stop - 1])
+        texts = whole.text[:cut], whole.text[cut:]
+    else:
+        inside, rest = clause, slice(0, clause.start)
+        cut = int(tokens.starts[clause.start])
+        texts = whole.text[cut:], whole.text[:cut]
+    where, what = zip(texts, (whole.queries[inside], whole.queries[rest]), strict=True)
+    return Question(whole, ReadWords(*what), ReadWords(*where))
 
 
 def head_queries(
@@ -49,7 +101,8 @@ def head_queries(
         config: Likewise.
 
     Returns:
-        As `read_questions`.
+        For each question, in order, ``f32[n, H, d]`` on the CPU: the queries of its own n tokens,
+        before rotary embedding.
 
     Raises:
         InputError: a single question does not fit the accelerator's memory.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -23,25 +23,41 @@ _LOWEST, _TINY = -1e30, 1e-30  # where all tokens are left out
 _BLOCK_TOKENS = 4096
 
 
-class AttentionScorer:
-    """Scores sentences by late interaction through the codes.
+LogitsOf: TypeAlias = "Callable[[Tensor], Callable[[slice], Tensor]]"
+"""Makes, of queries ``f32[n, H, d]``, what gives logits ``f32[t, H · n]`` for a slice of t tokens
+of the text."""
+
+
+def coded_logits(text: IndexedText) -> LogitsOf:
+    """Logits through the codes.
 
     The logit of question token i at text token t is ``y_i · x̂_t``, with x̂ the key that the codes
     and their residual stand for: feature co-activation, weighted by how strongly the question
-    attends to each feature (`QueryWeights`). `shares_of` and `summed` make scores of the logits.
+    attends to each feature (`QueryWeights`).
     """
 
-    def __init__(self, text: IndexedText) -> None:
-        self._text = text
+    def of(queries: Tensor) -> Callable[[slice], Tensor]:
+        weights = QueryWeights(text.bank, queries)
+        return lambda tokens: weights.logits(text.codes.rows(tokens))
+
+    return of
+
+
+class AttentionScorer:
+    """Scores sentences by late interaction; `shares_of` and `summed` make scores of the logits.
+
+    Args:
+        text: What is searched.
+        logits: Of its tokens; `coded_logits` by default.
+    """
+
+    def __init__(self, text: IndexedText, logits: LogitsOf | None = None) -> None:
+        self._text, self._logits = text, logits or coded_logits(text)
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
-        """See `s3_retriever.searching.scorer.Scorer`; all questions in one pass over the codes."""
+        """See `s3_retriever.searching.scorer.Scorer`; all questions in one pass over the text."""
         text, calibration = self._text, self._text.bank.calibration
-        weights = QueryWeights(text.bank, torch.cat([question.queries for question in asked]))
-
-        def logits(tokens: slice) -> Tensor:
-            return weights.logits(text.codes.rows(tokens))
-
+        logits = self._logits(torch.cat([question.queries for question in asked]))
         shares = shares_of(logits, asked, calibration, text.passages)
         scores = summed(shares, asked, calibration, text.passages, weighing)
         return scores[:, torch.from_numpy(candidates)]

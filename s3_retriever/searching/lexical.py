@@ -25,8 +25,7 @@ class LexicalScorer:
 
     def __init__(self, text: IndexedText) -> None:
         self._passages = text.passages
-        tokens = [words(sentence) for sentence in text.sentences()]
-        self._ranker = BM25Okapi(tokens) if any(tokens) else None
+        self._ranker = BM25Okapi(text.words) if any(text.words) else None
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`; all 0 where no word is shared."""

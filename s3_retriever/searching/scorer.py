@@ -7,7 +7,12 @@ To add a scorer, write a class that does as `Scorer` says in a file of this fold
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
+
+from rank_bm25 import BM25Okapi
+
+from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,14 +39,16 @@ class Asked:
         queries: ``f32[n, H, d]``, the model's queries at its n > 0 tokens and the H heads of the
             bank's calibration, before rotary embedding.
         without: Sentences that are left out, as if they were not there.
+        place: The words that name a document, taken out of the others; None where none do.
     """
 
     text: str
     queries: Tensor
     without: slice = field(default_factory=lambda: NOTHING)
+    place: Asked | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class IndexedText:
     """What a scorer may read.
 
@@ -62,6 +69,18 @@ class IndexedText:
         passages = self.passages
         places = zip(passages.document, passages.start, passages.end, strict=True)
         return [self.documents[number].text[start:end] for number, start, end in places]
+
+    @cached_property
+    def words(self) -> list[list[str]]:
+        """The words of each sentence, as `s3_retriever.text.words.words` has them."""
+        return [words(sentence) for sentence in self.sentences()]
+
+    @cached_property
+    def document_bm25(self) -> BM25Okapi | None:
+        """BM25 of whole documents; None where no document holds a word."""
+        rows = map(self.passages.of_document, range(len(self.documents)))
+        tokens = [[word for sentence in self.words[row] for word in sentence] for row in rows]
+        return BM25Okapi(tokens) if any(tokens) else None
 
 
 class Scorer(Protocol):

@@ -8,9 +8,15 @@ from s3_retriever.errors import InputError, did_you_mean
 from s3_retriever.searching.attention import AttentionScorer
 from s3_retriever.searching.coactivation import CoactivationScorer
 from s3_retriever.searching.lexical import LexicalScorer
+from s3_retriever.searching.places import (
+    AttentionDocumentScorer,
+    AttentionPlaceScorer,
+    LexicalDocumentScorer,
+    LexicalPlaceScorer,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from s3_retriever.config import SearchConfig
     from s3_retriever.searching.scorer import IndexedText, Scorer
@@ -19,6 +25,10 @@ SCORERS: dict[str, Callable[[IndexedText], Scorer]] = {
     "attention": AttentionScorer,
     "coactivation": CoactivationScorer,
     "bm25": LexicalScorer,
+    "attention of documents": AttentionDocumentScorer,
+    "attention of places": AttentionPlaceScorer,
+    "bm25 of documents": LexicalDocumentScorer,
+    "bm25 of places": LexicalPlaceScorer,
 }
 """How to make each scorer of a text. One that is named here can take the place of the model's
 evidence (``scoring="name"``) or be added to it (``weighing={"others": {"name": weight}}``)."""
@@ -30,6 +40,19 @@ def parts_of(config: SearchConfig) -> dict[str, str]:
     if config.bm25:
         parts["bm25"] = "bm25"
     return parts | {name: name for name in config.weighing.others}
+
+
+def document_parts_of(config: SearchConfig, known: Container[str]) -> dict[str, str]:
+    """Parts and scorers that tell whole documents apart: by words, or else as sentences are.
+
+    Args:
+        config: What to do; a part of weight 0 is left out.
+        known: Names of the scorers there are; not every one has its like for documents.
+    """
+    kind = "bm25" if config.bm25 else config.scoring
+    scales = {"place": f"{kind} of places", "whole": f"{kind} of documents"}
+    weights = config.weighing.weights
+    return {part: name for part, name in scales.items() if weights[part] and name in known}
 
 
 def check_scorers(config: SearchConfig) -> None:

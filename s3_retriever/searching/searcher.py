@@ -9,7 +9,7 @@ from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.candidates import AllSentences
 from s3_retriever.searching.fusion import Scores
 from s3_retriever.searching.scorer import Asked
-from s3_retriever.searching.scorers import SCORERS, parts_of
+from s3_retriever.searching.scorers import SCORERS, document_parts_of, parts_of
 from s3_retriever.searching.second_hop import hop_sources, with_hop
 from s3_retriever.searching.spans import cut_spans
 
@@ -65,10 +65,25 @@ class Searcher:
         candidates, weighing = self._candidates.candidates(asked), config.weighing
         rows = {
             part: self._scorer(name).scores(asked, candidates, weighing)
-            for part, name in parts_of(config).items()
+            for part, name in self._parts(config).items()
         }
-        found = [{part: scores[n] for part, scores in rows.items()} for n in range(len(asked))]
-        return [self._with_document(Scores(candidates, parts, weighing)) for parts in found]
+        found = []
+        for number, question in enumerate(asked):
+            parts = {part: scores[number] for part, scores in rows.items()}
+            if question.place is None:
+                parts.pop("place", None)
+            found.append(self._with_document(Scores(candidates, parts, weighing)))
+        return found
+
+    def _parts(self, config: SearchConfig) -> dict[str, str]:
+        parts = parts_of(config)
+        if len(self.text.documents) > 1:
+            parts |= document_parts_of(config, {*SCORERS, *self._scorers})
+        return parts
+
+    def tells_places(self, config: SearchConfig) -> bool:
+        """Whether words that name a document should be asked apart (`Asked.place`)."""
+        return "place" in self._parts(config)
 
     def _with_document(self, scores: Scores) -> Scores:
         if len(self.text.documents) < 2:

@@ -48,6 +48,11 @@ def ranker(bench, name, variant=0):
     return contenders()[name].variants[variant].build(bench)
 
 
+def asked_with(bench):
+    (question,) = read_questions(bench.backbone, bench.bank, [QUESTION], bench.scan)
+    return question.whole.queries
+
+
 def joined(bench):
     return JoinedCodes(bench.codes())
 
@@ -250,7 +255,7 @@ def test_sizes_are_those_of_the_keys(bench):
 
 
 def test_logits_are_products_of_queries_and_keys(bench):
-    (queries,) = read_questions(bench.backbone, bench.bank, [QUESTION], bench.scan)
+    queries = asked_with(bench)
     calibration, keys = bench.bank.calibration, bench.keys().float()
     logits = key_logits(calibration, queries, lambda tokens: keys[tokens])(slice(5, 9))
     y, count = calibration.queries(queries), len(queries)
@@ -283,7 +288,7 @@ def test_latents_alone_leave_out_the_residual(bench):
 
 
 def test_heat_is_the_attention_of_every_token(bench):
-    (queries,) = read_questions(bench.backbone, bench.bank, [QUESTION], bench.scan)
+    queries = asked_with(bench)
     mass = token_mass(queries, bench.bank, joined(bench))
     x = bench.bank.decode(joined(bench).rows(slice(None)))
     y = bench.bank.calibration.queries(queries)
@@ -296,7 +301,7 @@ def test_heat_is_the_attention_of_every_token(bench):
 
 
 def test_the_heat_of_a_hit_is_that_of_its_tokens(bench):
-    (queries,) = read_questions(bench.backbone, bench.bank, [QUESTION], bench.scan)
+    queries = asked_with(bench)
     heat_map = HeatMap(bench.documents, bench.codes(), bench.bank)
     whole = [Hit(d.id, 0, len(d.text), 0.0) for d in SET.documents]
     heats = heat_map.of(queries, whole)

@@ -84,7 +84,7 @@ def coactivated(*args: Any) -> Tensor:
 
 def lexical(sentences: list[str], passages: Passages, question: str) -> Tensor:
     """BM25 where each sentence of the passages has a text of its own."""
-    text = SimpleNamespace(passages=passages, sentences=lambda: sentences)
+    text = SimpleNamespace(passages=passages, words=[words(own) for own in sentences])
     asked = [Asked(question, torch.empty(0))]
     return LexicalScorer(text).scores(asked, np.arange(len(passages)), WEIGHING)[0]
 

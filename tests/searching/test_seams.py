@@ -110,10 +110,11 @@ def test_a_name_that_is_none_is_answered_with_the_nearest(
 
 
 def test_weights_of_a_call_are_those_of_the_scores(index: EndogenousIndex) -> None:
-    weighing = Weighing(bm25=0.25, document=0.0, hop=2.0)
+    weighing = Weighing(bm25=0.25, whole=0.75, document=0.0, hop=2.0)
     for span in index.search(QUESTION, weighing=weighing):
         parts = span.parts
-        expected = parts["s3"] + 0.25 * parts["bm25"] + 2 * parts.get("hop", 0.0)
+        expected = parts["s3"] + 0.25 * parts["bm25"] + 0.75 * parts["whole"]
+        expected += 2 * parts.get("hop", 0.0)
         assert span.score == pytest.approx(expected, abs=1e-4)
     assert index.config.weighing == Weighing()
 

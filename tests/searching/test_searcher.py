@@ -50,8 +50,8 @@ def codes(tiny_backbone: Backbone, bank: Bank) -> dict[str, TokenCodes]:
 
 @pytest.fixture(scope="module")
 def queries(tiny_backbone: Backbone, bank: Bank) -> Tensor:
-    (queries,) = read_questions(tiny_backbone, bank, [QUESTION], SCAN)
-    return queries
+    (question,) = read_questions(tiny_backbone, bank, [QUESTION], SCAN)
+    return question.whole.queries
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,8 @@ def test_spans_are_pieces_of_their_sources(find: Any, scoring: Any, bm25: bool) 
         assert SOURCES[span.document_id][span.start : span.end] == span.text
         assert span.text == span.text.strip() != "" and span.tokens > 0
         assert span.metadata is DOCUMENTS[list(SOURCES).index(span.document_id)].metadata
-        assert set(span.parts) == {"s3", "document"} | ({"bm25"} if bm25 else set())
+        documents = {"document"} if scoring == "coactivation" and not bm25 else {"document", "whole"}
+        assert set(span.parts) == {"s3"} | documents | ({"bm25"} if bm25 else set())
     scores = [span.score for span in spans]
     assert scores == sorted(scores, reverse=True)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from s3_retriever.documents import Document
     from s3_retriever.evaluate.rankers.embedders import Embedder
     from s3_retriever.reading.leads import Lead
+    from s3_retriever.reading.questions import Question
 
 
 class Bench:
@@ -145,7 +146,7 @@ class RememberingReader(QuestionReader):
         super().__init__(backbone, bank, config)
         self._memo = memo
 
-    def questions(self, questions: Sequence[str]) -> list[Tensor]:
+    def questions(self, questions: Sequence[str]) -> list[Question]:
         """Read as `QuestionReader.questions` does, or remember."""
         asked, read = tuple(questions), super().questions
         return self._memo.get(("queries", asked), lambda: read(asked))

@@ -10,7 +10,7 @@ import numpy as np
 from s3_retriever.config import SearchConfig
 from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.engine.flow import find
-from s3_retriever.evaluate.rankers.dense import DenseScorer, four_bits, published
+from s3_retriever.evaluate.rankers.dense import dense_scorers, four_bits, published
 from s3_retriever.evaluate.rankers.hits import DEPTH, Hit
 from s3_retriever.searching.searcher import Searcher
 
@@ -61,7 +61,7 @@ def dense(bench: Bench, *, bm25: bool, bits: Literal[4, 16] = 16) -> SearcherRan
     if bits == 4:
         keys = bench.memo.get("keys of 4 bits", lambda: four_bits(bench.keys()))
     text = indexed_text(bench.documents, bench.places, bench.bank)
-    searcher = Searcher(text, scorers={"dense": DenseScorer(text, keys)})
+    searcher = Searcher(text, scorers=dense_scorers(text, keys))
     config = SearchConfig(k=DEPTH, scoring="dense", bm25=bm25)
     return SearcherRanker(bench, searcher, config, size)
 

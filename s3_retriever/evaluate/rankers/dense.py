@@ -11,40 +11,39 @@ from torch import Tensor
 
 from s3_retriever.codec import Bank
 from s3_retriever.reading.keys import key_blocks
-from s3_retriever.searching.attention import shares_of, summed
+from s3_retriever.searching.attention import AttentionScorer
+from s3_retriever.searching.places import AttentionDocumentScorer, AttentionPlaceScorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Calibration
-    from s3_retriever.config import ScanConfig, Weighing
+    from s3_retriever.config import ScanConfig
     from s3_retriever.documents import Document
-    from s3_retriever.searching.scorer import Asked, IndexedText
+    from s3_retriever.searching.scorer import IndexedText, Scorer
 
 _SAMPLE = 20_000
 _TAIL = 0.001
 
 
-class DenseScorer:
-    """Attention with the logits of the keys themselves.
+def dense_scorers(text: IndexedText, keys: Tensor) -> dict[str, Scorer]:
+    """Attention with the logits of the keys themselves, ``scoring="dense"``.
 
     Args:
         text: What is searched; its codes are not read.
         keys: ``f16[T, N, d]``, calibrated.
     """
+    calibration = text.bank.calibration
 
-    def __init__(self, text: IndexedText, keys: Tensor) -> None:
-        self._text, self._keys = text, keys
+    def logits(queries: Tensor) -> Callable[[slice], Tensor]:
+        return key_logits(calibration, queries, lambda tokens: keys[tokens].float())
 
-    def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
-        """See `s3_retriever.searching.scorer.Scorer`."""
-        calibration, passages = self._text.bank.calibration, self._text.passages
-        together = torch.cat([question.queries for question in asked])
-        logits = key_logits(calibration, together, lambda tokens: self._keys[tokens].float())
-        shares = shares_of(logits, asked, calibration, passages)
-        scores = summed(shares, asked, calibration, passages, weighing)
-        return scores[:, torch.from_numpy(candidates)]
+    return {
+        "dense": AttentionScorer(text, logits),
+        "dense of places": AttentionPlaceScorer(text, logits),
+        "dense of documents": AttentionDocumentScorer(text, logits),
+    }
 
 
 class PublishedBank(Bank):

@@ -1,0 +1,99 @@
+"""Scores of whole documents: where to look.
+
+The words of a question that name a document ask for it alone, and have no part in what is asked of
+its sentences; all others ask at both scales.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from s3_retriever.searching.attention import coded_logits, shares_of
+from s3_retriever.searching.fusion import standardise
+from s3_retriever.text.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from torch import Tensor
+
+    from s3_retriever.config import Weighing
+    from s3_retriever.searching.attention import LogitsOf
+    from s3_retriever.searching.scorer import Asked, IndexedText
+
+
+class _Documents:
+    """Gives every sentence the score of its document; subclasses say whose, and for what."""
+
+    def __init__(self, text: IndexedText) -> None:
+        self._text = text
+
+    def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
+        """See `s3_retriever.searching.scorer.Scorer`; all 0 where nothing asks for a document."""
+        return torch.stack([self._over_sentences(question)[candidates] for question in asked])
+
+    def _over_sentences(self, asked: Asked) -> Tensor:
+        named = self._asks(asked)
+        if named is None:
+            return torch.zeros(len(self._text.passages))
+        return standardise(self._found(named)[torch.from_numpy(self._text.passages.document)])
+
+    def _asks(self, asked: Asked) -> Asked | None:
+        """What asks for a document."""
+        return asked
+
+    def _found(self, asked: Asked) -> Tensor:
+        """``f32[D]``, of each document."""
+        raise NotImplementedError
+
+
+class _Named(_Documents):
+    """The words that name a document ask, where there are any."""
+
+    def _asks(self, asked: Asked) -> Asked | None:
+        return asked.place
+
+
+class LexicalDocumentScorer(_Documents):
+    """BM25 of whole documents."""
+
+    def _found(self, asked: Asked) -> Tensor:
+        ranker, named = self._text.document_bm25, words(asked.text)
+        if ranker is None or not named:
+            return torch.zeros(len(self._text.documents))
+        return torch.from_numpy(ranker.get_scores(named)).float()
+
+
+class LexicalPlaceScorer(_Named, LexicalDocumentScorer):
+    """BM25 of whole documents for the words that name one."""
+
+
+class AttentionDocumentScorer(_Documents):
+    """Attention of each token, wherever in the document it finds something.
+
+    A token counts the greatest share of its attention that a sentence of the document gets.
+
+    Args:
+        text: What is searched.
+        logits: As for `s3_retriever.searching.attention.AttentionScorer`.
+    """
+
+    def __init__(self, text: IndexedText, logits: LogitsOf | None = None) -> None:
+        super().__init__(text)
+        self._logits = logits or coded_logits(text)
+
+    def _found(self, asked: Asked) -> Tensor:
+        text, calibration = self._text, self._text.bank.calibration
+        shares = shares_of(self._logits(asked.queries), [asked], calibration, text.passages)
+        document = torch.from_numpy(text.passages.document)[:, None].expand_as(shares)
+        best = torch.zeros(len(text.documents), shares.shape[1])
+        best.scatter_reduce_(0, document, shares, "amax")
+        per_head = best.view(len(best), len(calibration.heads), -1).sum(2)
+        return standardise(per_head) @ calibration.head_shares
+
+
+class AttentionPlaceScorer(_Named, AttentionDocumentScorer):
+    """Attention of the tokens that name a document."""
