@@ -61,9 +61,9 @@ RANGES: dict[str, Sequence[float]] = {
     "place": (1, 2, 3, 4),
     "whole": (0, 0.25, 0.5, 1),
     "document": (0, 0.15, 0.3, 0.5),
-    "hop": (0, 0.2, 0.4, 0.6, 0.8),
+    "hop": (0, 0.4, 0.8, 1.2),
     "hop_sources": (2, 3),
-    "hop_temperature": (1, 2, 3, 4),
+    "hop_temperature": (2, 3, 4, 6),
 }
 """The first three make the attention of a sentence (see `Attention`); the others say what becomes
 of it: weights of the parts, and the second hop. All but the exponent are those of `Weighing`."""

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from s3_retriever.codec import Calibration
     from s3_retriever.evaluate import Evaluation
     from s3_retriever.evaluate.rankers.hits import Ranker
+    from s3_retriever.evaluate.results import Row
 
 MAIN = (
     *("attention+bm25", "attention", "coactivation", "paper"),
@@ -128,6 +129,8 @@ def ablation(banks: Path | None) -> list[Contender]:
     rows: dict[str, Callable[[Bench], Ranker]] = {
         "no BM25": partial(searched, config=ALL.replace(bm25=False)),
         "no second hop": partial(searched, config=ALL.replace(second_hop=False)),
+        "names of documents asked like other words": weighed(Weighing(place=0.0)),
+        "no whole documents": weighed(Weighing(whole=0.0)),
         "no document beside the sentence": weighed(Weighing(document=0.0)),
         "no smoothing": weighed(Weighing(reach=1e-6)),
         "single sentences for spans": weighed(Weighing(span_characters=0)),
@@ -315,11 +318,21 @@ def in_short(found: Evaluation, command: Sequence[str]) -> dict[str, Any]:
     """An evaluation as plain data without what belongs to single questions, which are counted."""
     made = as_json(found, command)
     del made["variants"]
-    for row in made["rows"]:
-        del row["hits"]
+    for row, plain in zip(found.rows, made["rows"], strict=True):
+        del plain["hits"]
+        plain["against_first"] = against(row, found.rows[0], found.metric)
     for labelled in made["sets"]:
         labelled["questions"] = len(labelled["questions"])
     return made
+
+
+def against(row: Row, first: Row, metric: str) -> dict[str, dict[str, int]]:
+    """On each set, how many questions a row answers better and worse than the first one."""
+    counts = {}
+    for own, other in zip(row.runs, first.runs, strict=True):
+        gain = own.values[metric] - other.values[metric]
+        counts[own.set] = {"better": int((gain > 0).sum()), "worse": int((gain < 0).sum())}
+    return counts
 
 
 def write(made: dict[str, Any], path: Path) -> None:

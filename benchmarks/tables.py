@@ -22,6 +22,9 @@ SHORT = {
     "squad-24-articles": "SQuAD",
     "hotpotqa-pooled-100": "HotpotQA",
     "musique-pooled-60": "MuSiQue",
+    "legal-privacy-qa": "privacy",
+    "legal-contractnli": "contracts",
+    "qmsum-academic-9": "meetings",
 }
 """Column heads of the sets."""
 
@@ -61,6 +64,22 @@ def ablation() -> str:
     return "\n".join(map(_line, [["changed", "mean recall", "change"], ["---"] * 3, *rows]))
 
 
+def hop() -> str:
+    """How many questions of each set the second hop answers better and worse, as Markdown."""
+    made = json.loads((RESULTS / "quality-ablation.json").read_text(encoding="utf-8"))
+    (without,) = (row for row in made["rows"] if row["title"] == "no second hop")
+    names = [labelled["name"] for labelled in made["sets"]]
+    counts = [without["against_first"][name] for name in names]
+    questions = [str(labelled["questions"]) for labelled in made["sets"]]
+    heads = ["with the second hop", *(SHORT.get(name, name) for name in names)]
+    rows = [
+        ["questions", *questions],
+        ["better", *(str(own["worse"]) for own in counts)],
+        ["worse", *(str(own["better"]) for own in counts)],
+    ]
+    return "\n".join(map(_line, [heads, ["---"] * len(heads), *rows]))
+
+
 def _row(
     row: dict[str, Any], names: list[str], metric: str, compared: bool, costs: bool
 ) -> list[str]:
@@ -98,7 +117,8 @@ def filled(text: str, *, costs: bool) -> str:
 
     def table(found: re.Match[str]) -> str:
         part = found[2]
-        made = ablation() if part == "ablation" else quality(part, costs=costs)
+        own = {"ablation": ablation, "hop": hop}
+        made = own[part]() if part in own else quality(part, costs=costs)
         return f"{found[1]}\n{made}\n\n{found[3]}"
 
     return _PLACE.sub(table, text)

@@ -112,7 +112,8 @@ class Weighing(Config):
         document: Weight of the best sentence of the same document.
         hop: Weight of what the second hop adds.
         hop_sources: How many documents contribute their best span to the second hop.
-        hop_temperature: A source span d below the best one counts ``exp(-d / hop_temperature)``.
+        hop_temperature: A source span d below the best one counts ``exp(-d / hop_temperature)``,
+            and a direct answer likewise; see `s3_retriever.searching.second_hop.with_hop`.
         span_characters: A span grows by whole sentences until it has so many characters.
         others: Weights of further scorers, by their names in `s3_retriever.searching.scorers`.
     """

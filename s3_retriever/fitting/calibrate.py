@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from s3_retriever.backbone import Backbone
+    from s3_retriever.codec.places import PlaceHead
     from s3_retriever.labelled.sets import LabelledSet
     from s3_retriever.searching.passages import Passages
 
@@ -131,11 +132,15 @@ def calibrate(
             **config.model_dump(mode="json"),
         },
     )
+    return calibration.replace(places=_places(backbone, kept_heads, config))
+
+
+def _places(backbone: Backbone, heads: Sequence[Head], config: CalibrateConfig) -> PlaceHead | None:
+    """Fit the head that finds names of documents; the package's own questions hold none."""
     if not config.place_questions:
-        return calibration
+        return None
     asked = [question.question for known in builtin_sets() for question in known.questions]
-    places = fit_places(backbone, kept_heads, asked, config.place_questions, config.scan)
-    return calibration.replace(places=places)
+    return fit_places(backbone, heads, asked, config.place_questions, config.scan)
 
 
 def _read(

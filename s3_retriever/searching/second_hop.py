@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from s3_retriever.searching.peaks import pick
 
@@ -72,8 +71,10 @@ def with_hop(
 ) -> Scores:
     """Add what spans lead to as the part ``"hop"`` of a score.
 
-    A source span d below the best sentence counts ``exp(-d / hop_temperature)``; a sentence takes
-    the best of what all sources give it.
+    With S the scores of sentences, h those that a source span of score s leads to, and T the
+    `hop_temperature`, a sentence has the greatest of ``exp((s - max S) / T) · h``, over the sources
+    in other documents, and of ``exp((S - max S) / T) · max h``: nothing that is led to gains more
+    than the best direct answer, and little more than good ones.
 
     Args:
         text: The documents.
@@ -84,20 +85,12 @@ def with_hop(
     if not sources:
         return scores
     highest, temperature = scores.total.max(), scores.weighing.hop_temperature
-    hops = [
-        torch.exp((source.score - highest) / temperature) * _hop_scores(text, source, led)
-        for source, led in zip(sources, found, strict=True)
-    ]
+    most = torch.stack([led.total.max() for led in found]).max()
+    direct = torch.exp((scores.over(len(text.passages), -torch.inf) - highest) / temperature)
+    hops = [direct * most]
+    for source, led in zip(sources, found, strict=True):
+        beyond = led.over(len(text.passages), 0.0)
+        beyond[source.home] = 0
+        hops.append(torch.exp((source.score - highest) / temperature) * beyond)
     reached = np.unique(np.concatenate([led.candidates for led in found]))
     return scores.plus("hop", torch.stack(hops).amax(0), reached)
-
-
-def _hop_scores(text: IndexedText, source: HopSource, found: Scores) -> Tensor:
-    """Zero the source's own document, and give the source itself the highest score: ``f32[A]``.
-
-    What leads on should not fall behind what it leads to.
-    """
-    scores = found.over(len(text.passages), 0.0)
-    scores[source.home] = 0
-    scores[source.peak.first : source.peak.last] = scores.max()
-    return scores

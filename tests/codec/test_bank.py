@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from random_bank import make_bank as random_bank
 from s3_retriever.backbone.spec import Head, Tap
@@ -22,6 +23,7 @@ from s3_retriever.codec import (
     fold,
     load_sae,
 )
+from s3_retriever.codec.places import PlaceHead
 from s3_retriever.errors import BankError, InputError
 
 if TYPE_CHECKING:
@@ -228,6 +230,33 @@ def test_missing_and_damaged_files_are_named(bank: Bank, tmp_path: Path) -> None
     weights.unlink()
     with pytest.raises(BankError, match=r"cannot read .*sae_1"):
         Bank.load(tmp_path)
+
+
+def test_a_place_head_is_kept_and_decides_no_code(bank: Bank, tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(3)
+    head = PlaceHead(torch.randn(len(HEADS) * D, 5, generator=random), torch.arange(6).float())
+    naming = dataclasses.replace(bank, calibration=bank.calibration.replace(places=head))
+    assert naming.digest() == bank.digest() and naming.files() != bank.files()
+    naming.save(tmp_path / "bank")
+    again = Bank.load(tmp_path / "bank")
+    assert again.files() == naming.files() and again.calibration.places is not None
+    assert torch.equal(again.calibration.places.weight, head.weight)
+    assert torch.equal(again.calibration.places.bias, head.bias)
+    bank.save(tmp_path / "without")
+    assert Bank.load(tmp_path / "without").calibration.places is None
+    with pytest.raises(InputError, match="reads 5 numbers a token, want 64"):
+        bank.calibration.replace(places=PlaceHead(torch.zeros(5, 5), torch.zeros(6)))
+
+
+def test_half_a_place_head_is_no_whole_bank(bank: Bank, tmp_path: Path) -> None:
+    bank.save(tmp_path / "bank")
+    file = tmp_path / "bank" / "calibration.safetensors"
+    save_file(load_file(file) | {"place_bias": torch.zeros(6)}, file)
+    description = json.loads((tmp_path / "bank" / "bank.json").read_text())
+    description["sha256"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (tmp_path / "bank" / "bank.json").write_text(json.dumps(description))
+    with pytest.raises(BankError, match="not a whole bank"):
+        Bank.load(tmp_path / "bank")
 
 
 def test_nan_weights_and_newer_formats_are_refused(bank: Bank, tmp_path: Path) -> None:

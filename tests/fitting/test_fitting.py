@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SCAN = ScanConfig(chunk_tokens=64, overlap_tokens=8, batch_tokens=512)
 DOCUMENTS = tuple(Document(name, text) for name, text in SOURCES.items())
 EVIDENCE = ("The last keeper, Tomas Ferreira", "rest for eighteen hours", "finished in 1934")
-CONFIG = CalibrateConfig(depth=0.5, heads=3, scan=SCAN)
+CONFIG = CalibrateConfig(depth=0.5, heads=3, place_questions=60, scan=SCAN)
 TRAINING = TrainConfig(n_latents=64, k=4, steps=20, batch_rows=128)
 
 
@@ -126,6 +126,15 @@ def test_key_mean_is_that_of_the_documents(
 ) -> None:
     keys = all_keys(tiny_backbone, calibration.taps)
     torch.testing.assert_close(calibration.key_mean, keys.mean(0), rtol=1e-2, atol=2e-3)
+
+
+def test_a_head_that_finds_names_of_documents_comes_with_the_heads(
+    calibration: Calibration, tiny_backbone: Backbone
+) -> None:
+    size = len(calibration.heads) * tiny_backbone.spec.head_dim
+    assert calibration.places is not None and calibration.places.weight.shape == (size, 5)
+    none = calibrate(tiny_backbone, [labelled_set()], CONFIG.replace(place_questions=0))
+    assert none.places is None and none.heads == calibration.heads
 
 
 def test_calibration_is_the_same_each_time(

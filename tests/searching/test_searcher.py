@@ -92,12 +92,17 @@ def assert_disjoint(spans: Sequence[Span]) -> None:
 @pytest.mark.parametrize("bm25", [True, False])
 def test_spans_are_pieces_of_their_sources(find: Any, scoring: Any, bm25: bool) -> None:
     spans = find(SearchConfig(k=1000, scoring=scoring, bm25=bm25))
+    parts = {"s3", "document"} | ({"bm25"} if bm25 else set())
+    if bm25 or scoring == "attention":
+        parts |= {"whole"}
     assert_disjoint(spans)
     for span in spans:
         assert SOURCES[span.document_id][span.start : span.end] == span.text
         assert span.text == span.text.strip() != "" and span.tokens > 0
         assert span.metadata is DOCUMENTS[list(SOURCES).index(span.document_id)].metadata
-        documents = {"document"} if scoring == "coactivation" and not bm25 else {"document", "whole"}
+        documents = (
+            {"document"} if scoring == "coactivation" and not bm25 else {"document", "whole"}
+        )
         assert set(span.parts) == {"s3"} | documents | ({"bm25"} if bm25 else set())
     scores = [span.score for span in spans]
     assert scores == sorted(scores, reverse=True)

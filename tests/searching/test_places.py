@@ -1,0 +1,178 @@
+"""Whole documents, asked for by the words that name one and by the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from rank_bm25 import BM25Okapi
+
+from random_bank import HEADS, make_bank
+from s3_retriever.codec.places import PlaceHead
+from s3_retriever.config import ScanConfig, SearchConfig, Weighing
+from s3_retriever.documents import Document
+from s3_retriever.engine import EndogenousIndex
+from s3_retriever.engine.corpus import indexed_text
+from s3_retriever.reading.scan import scan
+from s3_retriever.searching.attention import coded_logits
+from s3_retriever.searching.fusion import standardise
+from s3_retriever.searching.places import (
+    AttentionDocumentScorer,
+    AttentionPlaceScorer,
+    LexicalDocumentScorer,
+    LexicalPlaceScorer,
+)
+from s3_retriever.searching.scorer import Asked
+from s3_retriever.text.words import words
+from small_corpus import SOURCES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from s3_retriever.backbone import Backbone
+    from s3_retriever.codec import Bank
+    from s3_retriever.searching.scorer import IndexedText
+
+SCAN = ScanConfig(chunk_tokens=64, overlap_tokens=8, batch_tokens=512)
+DOCUMENTS = tuple(Document(name, text) for name, text in SOURCES.items())
+QUESTION = "According to the notes about rye bread, what takes eighteen hours?"
+CLAUSE = "According to the notes about rye bread,"
+FIRST_ONLY = SearchConfig(second_hop=False)
+
+
+@pytest.fixture(scope="module")
+def text(tiny_backbone: Backbone) -> IndexedText:
+    bank = make_bank(tiny_backbone)
+    codes = {document.id: rows for document, rows in scan(tiny_backbone, bank, DOCUMENTS, SCAN)}
+    return indexed_text(DOCUMENTS, [codes[document.id] for document in DOCUMENTS], bank)
+
+
+@pytest.fixture(scope="module")
+def queries() -> Tensor:
+    return torch.randn(6, len(HEADS), 16, generator=torch.Generator().manual_seed(0))
+
+
+def asked(queries: Tensor, place: str | None = CLAUSE) -> Asked:
+    """The first two tokens name a document, if any words do."""
+    named = None if place is None else Asked(place, queries[:2])
+    return Asked("what takes eighteen hours?", queries[2:], place=named)
+
+
+def over_sentences(values: Tensor, text: IndexedText) -> Tensor:
+    return standardise(values[torch.from_numpy(text.passages.document)])
+
+
+def bm25_of(named: str) -> Tensor:
+    ranker = BM25Okapi([words(document.text) for document in DOCUMENTS])
+    return torch.from_numpy(ranker.get_scores(words(named))).float()
+
+
+def test_words_are_those_of_rank_bm25_over_whole_documents(
+    text: IndexedText, queries: Tensor
+) -> None:
+    everything = np.arange(len(text.passages))
+    question = asked(queries)
+    for scorer, named in (
+        (LexicalPlaceScorer(text), CLAUSE),
+        (LexicalDocumentScorer(text), question.text),
+    ):
+        (found,) = scorer.scores([question], everything, Weighing())
+        torch.testing.assert_close(found, over_sentences(bm25_of(named), text))
+        assert DOCUMENTS[int(text.passages.document[found.argmax()])].id == "bread"
+
+
+def test_attention_counts_the_best_share_of_each_token_in_a_document(
+    text: IndexedText, queries: Tensor
+) -> None:
+    everything, question = np.arange(len(text.passages)), asked(queries)
+    calibration, tokens = text.bank.calibration, int(text.passages.bounds[-1])
+    for scorer, own in (
+        (AttentionPlaceScorer(text), queries[:2]),
+        (AttentionDocumentScorer(text), queries[2:]),
+    ):
+        logits = coded_logits(text)(own)(slice(0, tokens))
+        shares = torch.softmax(logits, 0).view(tokens, len(HEADS), len(own))
+        bounds = [*text.passages.bounds[np.unique(text.passages.document, return_index=True)[1]]]
+        ranges = zip(bounds, [*bounds[1:], tokens], strict=True)
+        best = torch.stack([shares[first:last].amax(0).sum(1) for first, last in ranges])
+        wanted = over_sentences(standardise(best) @ calibration.head_shares, text)
+        (found,) = scorer.scores([question], everything, Weighing())
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [LexicalPlaceScorer, AttentionPlaceScorer])
+def test_without_a_name_no_document_is_asked_for(
+    kind: type[LexicalPlaceScorer], text: IndexedText, queries: Tensor
+) -> None:
+    everything = np.arange(len(text.passages))
+    both = [asked(queries), asked(queries, place=None), asked(queries, place="of the,")]
+    named, unnamed, stopped = kind(text).scores(both, everything, Weighing())
+    assert named.std() > 0 and (unnamed == 0).all()
+    if kind is LexicalPlaceScorer:
+        assert (stopped == 0).all()
+
+
+def test_candidates_are_scored_as_among_all(text: IndexedText, queries: Tensor) -> None:
+    few = np.array([1, 4, 5])
+    everything, question = np.arange(len(text.passages)), asked(queries)
+    for kind in (LexicalPlaceScorer, LexicalDocumentScorer, AttentionPlaceScorer):
+        whole = kind(text).scores([question], everything, Weighing())
+        assert torch.equal(kind(text).scores([question], few, Weighing()), whole[:, few])
+
+
+def first_words(bank: Bank) -> PlaceHead:
+    """Finds that all tokens but the last name a document, whatever they say."""
+    heads, size = len(bank.calibration.heads), bank.calibration.head_dim
+    bias = torch.zeros(6)
+    bias[:2] = torch.tensor([1.0, 50.0])
+    return PlaceHead(torch.zeros(heads * size, 5), bias)
+
+
+@pytest.fixture(scope="module")
+def index(tiny_backbone: Backbone) -> EndogenousIndex:
+    bank = make_bank(tiny_backbone)
+    bank = replace(bank, calibration=bank.calibration.replace(places=first_words(bank)))
+    return EndogenousIndex.build(
+        DOCUMENTS, model=tiny_backbone, bank=bank, scan=SCAN, search=FIRST_ONLY, progress=False
+    )
+
+
+def test_what_names_a_document_asks_for_it_and_for_no_sentence(index: EndogenousIndex) -> None:
+    spans = index.search(QUESTION)
+    assert {"place", "whole"} <= set(spans[0].parts)
+    plain = index.search(QUESTION, weighing={"place": 0.0})
+    assert "place" not in plain[0].parts
+    best = max(spans, key=lambda span: span.parts["place"])
+    assert best.document_id == "bread"
+
+
+def test_attention_alone_tells_documents_apart_too(index: EndogenousIndex) -> None:
+    parts = index.search(QUESTION, bm25=False)[0].parts
+    assert set(parts) == {"s3", "place", "whole", "document"}
+    alone = index.search(QUESTION, bm25=False, scoring="coactivation")[0].parts
+    assert set(alone) == {"s3", "document"}
+
+
+def test_one_document_needs_no_name(index: EndogenousIndex, tiny_backbone: Backbone) -> None:
+    filtered = index.search(QUESTION, filter=lambda metadata: True)
+    assert "place" in filtered[0].parts
+    single = EndogenousIndex.build(
+        DOCUMENTS[:1],
+        model=tiny_backbone,
+        bank=index.bank,
+        scan=SCAN,
+        search=FIRST_ONLY,
+        progress=False,
+    )
+    for span in single.search(QUESTION):
+        assert set(span.parts) == {"s3", "bm25"}
+    bare = replace(index.bank, calibration=index.bank.calibration.replace(places=None))
+    whole = EndogenousIndex.build(
+        DOCUMENTS[:1], model=tiny_backbone, bank=bare, scan=SCAN, search=FIRST_ONLY, progress=False
+    )
+    assert [span.id for span in single.search(QUESTION)] == [
+        span.id for span in whole.search(QUESTION)
+    ]
