@@ -86,8 +86,10 @@ def test_the_consumers_named_are_tested():
 def test_the_constants_told_are_the_codes():
     text = text_of("how-it-works.md")
     assert f"weight {WEIGHING.bm25}:" in text
-    assert f"weight {WEIGHING.document}: the part called `document`" in text
-    assert f"weight {WEIGHING.hop}, the part called" in text
-    assert f"exp(−difference / {WEIGHING.hop_temperature:g})" in text
+    for part in ("place", "whole", "document"):
+        weight = f"weight {WEIGHING.weights[part]:g}: the part called `{part}`"
+        assert weight in " ".join(text.split()), part
+    assert f"is added with the weight {WEIGHING.hop}." in text
+    assert f"exp((S(a) − max S) / {WEIGHING.hop_temperature:g})" in text
     assert f")^{WEIGHING.power:g} · exp(−|S − S'| / {WEIGHING.reach:.0f} characters)" in text
     assert f"about {WEIGHING.span_characters}\ncharacters" in text
