@@ -78,12 +78,17 @@ class Tools:
         """Beginning of the answer that is put into the model's mouth: the call that must be."""
         if self.chosen is None:
             return ""
-        (schema,) = (s["function"] for s in self.schemas if s["function"]["name"] == self.chosen)
+        name, quote = self._first_argument
         opening = f'{BEGIN}{{"name": {json.dumps(self.chosen)}, "arguments": {{'
-        for name, property in schema.get("parameters", {}).get("properties", {}).items():
-            quote = '"' if property.get("type") == "string" else ""
-            return f"{opening}{json.dumps(name)}: {quote}"
-        return opening
+        return f"{opening}{json.dumps(name)}: {quote}" if name else opening
+
+    @property
+    def _first_argument(self) -> tuple[str, str]:
+        """Name of the first argument of the chosen tool (empty for none), and what begins it."""
+        (schema,) = (s["function"] for s in self.schemas if s["function"]["name"] == self.chosen)
+        for name, argument in schema.get("parameters", {}).get("properties", {}).items():
+            return name, '"' if argument.get("type") == "string" else ""
+        return "", ""
 
     def tell(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
         """Describe the tools in the system message, and write calls and results out in words."""
@@ -95,7 +100,10 @@ class Tools:
         return [SystemMessage(f"{system}\n\n{_INSTRUCTION % functions}".strip()), *turns]
 
     def read(self, answer: str) -> AIMessage:
-        """Part an answer into words and a call; what is no valid call of a tool stays words."""
+        """Part an answer into words and a call; what is no valid call of a tool stays words.
+
+        Of a call that must be, the first argument is enough, whatever follows it.
+        """
         text = self.opening + answer
         place = text.find("{") if self.schemas else -1
         while place >= 0:
@@ -104,7 +112,17 @@ class Tools:
                 words = text[:place].replace(BEGIN, "").rstrip()
                 return AIMessage(words, tool_calls=[call])
             place = text.find("{", place + 1)
-        return AIMessage(text)
+        call = self._begun(answer) if self.chosen else None
+        return AIMessage("", tool_calls=[call]) if call else AIMessage(text)
+
+    def _begun(self, answer: str) -> ToolCall | None:
+        """The call that must be, by its first argument alone, if the answer ends its value."""
+        name, quote = self._first_argument
+        try:
+            value, _ = json.JSONDecoder(strict=False).raw_decode(quote + answer)
+        except ValueError:
+            return None
+        return _call_of(self.chosen, {name: value}) if name else None
 
 
 def _call(text: str, place: int) -> ToolCall | None:
@@ -112,7 +130,10 @@ def _call(text: str, place: int) -> ToolCall | None:
         value, _ = json.JSONDecoder().raw_decode(text, place)
     except ValueError:
         return None
-    name, arguments = value.get("name"), value.get("arguments")
+    return _call_of(value.get("name"), value.get("arguments"))
+
+
+def _call_of(name: object, arguments: object) -> ToolCall | None:
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return None
     return {"type": "tool_call", "id": str(uuid4()), "name": name, "args": arguments}

@@ -280,6 +280,22 @@ def test_tools_are_bound_and_their_calls_read(retriever):
         llm.bind_tools([tool], tool_choice="serch")
 
 
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ('the varnish", "arguments": {...}}}', {"query": "the varnish"}),
+        ('the\nvarnish" and more', {"query": "the\nvarnish"}),
+        ("the varnish of the", None),
+    ],
+)
+def test_a_call_that_must_be_is_read_by_its_first_argument(retriever, answer, found):
+    tool = create_retriever_tool(retriever, "search", "Searches the texts.")
+    llm = writing(Scripted(retriever.index.backbone, answer))
+    message = llm.bind_tools([tool], tool_choice="search").invoke(VARNISH)
+    assert [call["args"] for call in message.tool_calls] == ([found] if found else [])
+    assert message.text.endswith("" if found else answer)
+
+
 def test_another_tokenizer_than_the_banks_is_refused(tiny_index, tiny_backbone, tmp_path):
     model, own = tiny_backbone.model, tiny_backbone.tokenizer
     bank = replace(tiny_index.bank, metadata={"tokenizer": tiny_backbone.text.digest})

@@ -146,8 +146,8 @@ def test_the_figures_are_those_of_the_code(default_backbone: Backbone) -> None:
         f"{sum(len(labelled.questions) for labelled in builtin_sets())} labelled questions",
         f"{bank.width} latents per token",
         f"decays over {WEIGHING.reach:.0f} characters",
-        f"weight {WEIGHING.bm25}, and the best sentence of the same document with "
-        f"{WEIGHING.document}.",
+        f"weight {WEIGHING.bm25}, the best sentence of the same document with {WEIGHING.document}, "
+        f"the document as a whole with {WEIGHING.whole}.",
         f"about {WEIGHING.span_characters} characters",
         f"({scan.chunk_tokens} + {scan.overlap_tokens} tokens by default)",
     ):
