@@ -106,6 +106,9 @@ class Weighing(Config):
             ``exp(-distance / reach)``. See `s3_retriever.searching.passages.Passages.smooth`.
         power: Between adding neighbours up (1) and taking the best of them (large).
         bm25: Weight of standardised BM25 beside the model's evidence, whose weight is 1.
+        meaning: Weight of what sentences mean, see `s3_retriever.searching.meaning`; 0 where the
+            bank has no head for it.
+        meaning_reach: As `reach`, of their vectors.
         place: Weight of what names the document: where words of the question do, how well they fit
             the whole of it.
         whole: Weight of how well the rest of the question fits the whole document.
@@ -121,6 +124,8 @@ class Weighing(Config):
     reach: float = Field(default=200.0, gt=0)
     power: float = Field(default=3.0, ge=1)
     bm25: float = Field(default=0.6, ge=0)
+    meaning: float = Field(default=0.5, ge=0)
+    meaning_reach: float = Field(default=100.0, gt=0)
     place: float = Field(default=3.0, ge=0)
     whole: float = Field(default=0.5, ge=0)
     document: float = Field(default=0.5, ge=0)
@@ -133,8 +138,8 @@ class Weighing(Config):
     @property
     def weights(self) -> dict[str, float]:
         """The weight of each part of a score (see `s3_retriever.documents.Span.parts`)."""
-        own = {"s3": 1.0, "bm25": self.bm25, "place": self.place, "whole": self.whole}
-        own |= {"document": self.document, "hop": self.hop}
+        own = {"s3": 1.0, "bm25": self.bm25, "meaning": self.meaning, "place": self.place}
+        own |= {"whole": self.whole, "document": self.document, "hop": self.hop}
         return own | dict(self.others)
 
 

@@ -117,7 +117,8 @@ class Span:
         text: The characters themselves.
         score: Fused score; higher is better; comparable within one search only.
         parts: Component scores, in standard deviations above the mean sentence: ``"s3"``, the
-            model's attention; ``"bm25"``, words in common; ``"place"``, how well the document fits
+            model's attention; ``"bm25"``, words in common; ``"meaning"``, the same in whatever
+            words; ``"place"``, how well the document fits
             the words of the question that name one; ``"whole"``, how well it fits the others;
             ``"document"``, the best sentence of the same document; ``"hop"``, what the best spans
             lead to; ``"bias"``, 1 for a lead or tail; as they apply.

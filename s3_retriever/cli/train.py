@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
@@ -44,7 +45,14 @@ def run(args: argparse.Namespace) -> int:
     """Train a bank and save it."""
     from s3_retriever.codec.bank_files import load_calibration
     from s3_retriever.engine.resolve import resolve_backbone
-    from s3_retriever.fitting import TrainConfig, builtin_bank, builtin_sets, calibrate, make_bank
+    from s3_retriever.fitting import (
+        TrainConfig,
+        builtin_bank,
+        builtin_sets,
+        calibrate,
+        default_teacher,
+        make_bank,
+    )
 
     common.check_output(args.output, new=True)
     documents = read_documents(args.paths)
@@ -53,13 +61,24 @@ def run(args: argparse.Namespace) -> int:
     )
     progress = common.shows_progress(args)
     backbone = resolve_backbone(args.model, None, not args.quiet)
+    shipped = None
     if args.calibration is not None:
         calibration = load_calibration(args.calibration, backbone.fingerprint)
     elif (shipped := builtin_bank(backbone)) is not None:
         calibration = shipped.calibration
     else:
         calibration = calibrate(backbone, builtin_sets(), progress=progress)
-    bank = make_bank(backbone, calibration, documents, config, sites=args.sites, progress=progress)
+    bank = make_bank(
+        backbone,
+        calibration,
+        documents,
+        config,
+        sites=args.sites,
+        teacher=None if shipped else default_teacher(progress),
+        progress=progress,
+    )
+    if shipped is not None:  # the keys are calibrated alike, so its head reads the new codes too
+        bank = replace(bank, sentences=shipped.sentences)
     bank.save(args.output)
     if args.json:
         common.print_json({"bank": args.output, **bank.metadata})

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from s3_retriever.codec.calibration import Calibration
     from s3_retriever.codec.residual import Residual
     from s3_retriever.codec.sae import Sae
+    from s3_retriever.codec.sentences import SentenceHead
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,9 +40,12 @@ class Bank:
         model_name: For people to read.
         metadata: How it was trained; JSON-serialisable.
         residual: Keeps what the SAEs leave over; None for codes alone, as in the paper.
+        sentences: Makes vectors of sentences out of their codes, and of questions; None in a bank
+            that was made without, where nothing is scored by meaning.
 
     Raises:
-        InputError: sites that overlap, miss a tap or differ in size from the calibration.
+        InputError: sites that overlap, miss a tap or differ in size from the calibration, or a
+            sentence head of another size.
     """
 
     calibration: Calibration
@@ -50,6 +54,7 @@ class Bank:
     model_name: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     residual: Residual | None = None
+    sentences: SentenceHead | None = None
     _folded: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +67,17 @@ class Bank:
                     f"bank: an SAE of {sae.d_in} inputs does not fit {len(sae.taps)} taps "
                     f"of size {self.calibration.head_dim}"
                 )
+        if self.sentences is not None:
+            self._check(self.sentences)
+
+    def _check(self, head: SentenceHead) -> None:
+        calibration, d = self.calibration, self.calibration.head_dim
+        wanted = len(calibration.taps) * d, len(calibration.heads) * d
+        found = len(head.keys.hidden), len(head.queries.hidden)
+        if found != wanted:
+            raise InputError(
+                f"bank: the sentence head reads {found} numbers a token, want {wanted}"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied and pickled: all but the weights made ready for a device."""

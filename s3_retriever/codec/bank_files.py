@@ -5,6 +5,7 @@ A bank is a folder::
     bank.json                      sizes, fingerprint, metadata, SHA-256 of every other file
     calibration.safetensors        means, whitening, head weights, maybe a place head
     residual.safetensors           scales of the residual, in a bank that keeps one
+    sentences.safetensors          the sentence head, in a bank that has one
     sae_0/cfg.json                 one folder per SAE, as SAELens writes and reads it
     sae_0/sae_weights.safetensors  W_enc[d_in, d_sae], b_enc, W_dec[d_sae, d_in], b_dec
 
@@ -28,6 +29,7 @@ from s3_retriever.codec.calibration import TENSORS, Calibration
 from s3_retriever.codec.places import PlaceHead
 from s3_retriever.codec.residual import Residual
 from s3_retriever.codec.sae import Sae
+from s3_retriever.codec.sentences import SENTENCE_TENSORS, SentenceHead
 from s3_retriever.errors import BankError, ModelMismatchError
 from s3_retriever.folders import write_new
 
@@ -38,6 +40,7 @@ VERSION = 1
 """Version of the bank folder's format."""
 
 _RESIDUAL = "residual.safetensors"
+_SENTENCES = "sentences.safetensors"
 _PLACES = ("place_weight", "place_bias")
 _NAMES = {"w_enc": "W_enc", "b_enc": "b_enc", "w_dec": "W_dec", "b_dec": "b_dec"}
 
@@ -50,12 +53,15 @@ def bank_files(
     model_name: str,
     metadata: Mapping[str, Any],
     residual: Residual | None,
+    sentences: SentenceHead | None,
 ) -> dict[str, bytes]:
     """Return the files of a bank's folder, by path below it, for the fields of a `Bank`."""
     names = [f"sae_{j}" for j in range(len(saes))]
     files = {"calibration.safetensors": _calibration_bytes(calibration)}
     if residual is not None:
         files[_RESIDUAL] = save({"scale": residual.scale.contiguous()})
+    if sentences is not None:
+        files[_SENTENCES] = _tensor_bytes(sentences.tensors())
     for name, sae in zip(names, saes, strict=True):
         files |= {f"{name}/{file}": data for file, data in _sae_files(sae, model_name).items()}
     description = {
@@ -66,6 +72,7 @@ def bank_files(
         **_places(calibration),
         "saes": names,
         "gain_scale": None if residual is None else residual.gain_scale,
+        "sentences": sentences is not None,
         "training": dict(metadata),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
@@ -109,8 +116,7 @@ def read_bank(folder: Path) -> dict[str, Any]:
             "pip install --upgrade s3-retriever"
         )
     try:
-        gain_scale = description.get("gain_scale")
-        for file in _files(description["saes"], gain_scale):
+        for file in _files(description):
             if _sha256(folder / file) != description["sha256"][file]:
                 raise BankError(
                     f"{folder / file} is damaged (its checksum is not the one in bank.json): "
@@ -122,9 +128,8 @@ def read_bank(folder: Path) -> dict[str, Any]:
             "fingerprint": description["fingerprint"],
             "model_name": description["model_name"],
             "metadata": description["training"],
-            "residual": None
-            if gain_scale is None
-            else Residual(gain_scale=gain_scale, **_read_tensors(folder / _RESIDUAL, ("scale",))),
+            "residual": _residual(description, folder),
+            "sentences": _sentences(description, folder),
         }
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, BankError):
@@ -161,7 +166,7 @@ def _calibration_bytes(calibration: Calibration) -> bytes:
     if calibration.places is not None:
         both = calibration.places.weight, calibration.places.bias
         tensors |= dict(zip(_PLACES, both, strict=True))
-    return bytes(save({name: _compact(tensor) for name, tensor in tensors.items()}))
+    return _tensor_bytes(tensors)
 
 
 def load_calibration(
@@ -287,9 +292,31 @@ def load_sae(folder: str | Path) -> Sae:
         raise BankError(f"{folder} is not a whole SAE ({error})") from error
 
 
-def _files(saes: Sequence[str], residual: object) -> list[str]:
-    parts = [f"{name}/{file}" for name in saes for file in ("cfg.json", "sae_weights.safetensors")]
-    return ["calibration.safetensors", *([] if residual is None else [_RESIDUAL]), *parts]
+def _files(description: Mapping[str, Any]) -> list[str]:
+    names = ("cfg.json", "sae_weights.safetensors")
+    files = [f"{sae}/{name}" for sae in description["saes"] for name in names]
+    if description.get("gain_scale") is not None:
+        files.append(_RESIDUAL)
+    if description.get("sentences"):
+        files.append(_SENTENCES)
+    return ["calibration.safetensors", *files]
+
+
+def _residual(description: Mapping[str, Any], folder: Path) -> Residual | None:
+    gain_scale = description.get("gain_scale")
+    if gain_scale is None:
+        return None
+    return Residual(gain_scale=gain_scale, **_read_tensors(folder / _RESIDUAL, ("scale",)))
+
+
+def _sentences(description: Mapping[str, Any], folder: Path) -> SentenceHead | None:
+    if not description.get("sentences"):
+        return None
+    return SentenceHead.of(_read_tensors(folder / _SENTENCES, SENTENCE_TENSORS))
+
+
+def _tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    return bytes(save({name: _compact(tensor) for name, tensor in tensors.items()}))
 
 
 def _compact(tensor: Tensor) -> Tensor:

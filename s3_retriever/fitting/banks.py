@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import warnings
-from importlib import resources
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -18,6 +18,9 @@ from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.errors import BankError
 from s3_retriever.fitting.calibrate import calibrate
+from s3_retriever.fitting.sentences import fit_sentences
+from s3_retriever.fitting.shipped import builtin_bank
+from s3_retriever.fitting.teacher import default_teacher
 from s3_retriever.fitting.training import TrainConfig, train_sae
 from s3_retriever.labelled.sets import builtin_sets
 from s3_retriever.reading.keys import key_blocks
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from s3_retriever.backbone import Backbone
+    from s3_retriever.fitting.sentences import Teacher
 
 AUTOMATIC_TOKENS = 150_000
 """Tokens that a bank made without asking is trained on."""
@@ -42,6 +46,8 @@ Sites = Literal["joint", "layer"]
 _CHARACTERS_PER_TOKEN = 4
 _PIECE = 8000
 _RESIDUAL_ROWS = 16_384
+_SENTENCE_TOKENS = 500_000
+"""About as many tokens of the training text are read for a sentence head."""
 
 
 def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) -> Bank:
@@ -72,7 +78,14 @@ def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) 
         tqdm.write(line, file=sys.stderr)
     calibration = calibrate(backbone, builtin_sets(), progress=progress)
     texts = _varied(documents, AUTOMATIC_TOKENS)
-    bank = make_bank(backbone, calibration, texts, AUTOMATIC_TRAINING, progress=progress)
+    bank = make_bank(
+        backbone,
+        calibration,
+        texts,
+        AUTOMATIC_TRAINING,
+        teacher=default_teacher(progress),
+        progress=progress,
+    )
     _keep(bank, folder)
     return bank
 
@@ -89,19 +102,6 @@ def _keep(bank: Bank, folder: Path) -> None:
         )
 
 
-def builtin_bank(backbone: Backbone) -> Bank | None:
-    """Return the bank that ships for a model, or None."""
-    root = resources.files("s3_retriever") / "data" / "banks"
-    with resources.as_file(root) as path:
-        for folder in sorted(path.iterdir()) if path.is_dir() else ():
-            if not (folder / "bank.json").is_file():
-                continue
-            bank = Bank.load(folder)
-            if bank.fits(backbone):
-                return bank
-    return None
-
-
 def cached_folder(backbone: Backbone) -> Path:
     """Where a bank made for a model is kept: the user's cache, by the model's fingerprint."""
     last = Tap(backbone.spec.layers - 1, 0)
@@ -116,6 +116,7 @@ def make_bank(
     *,
     scan: ScanConfig | None = None,
     sites: Sites = "joint",
+    teacher: Teacher | None = None,
     progress: bool = False,
 ) -> Bank:
     """Train the SAEs of a bank on text, by default one over all calibrated taps together.
@@ -131,11 +132,18 @@ def make_bank(
         scan: How the text is read.
         sites: ``"joint"`` for one SAE over all taps, ``"layer"`` for one for the taps of each
             layer, the arrangement of arXiv 2601.17702.
+        teacher: From whose vectors a sentence head is fitted; None for a bank without one.
         progress: Show bars on standard error.
     """
-    config = config or TrainConfig()
-    rows = calibrated_rows(backbone, calibration, documents, scan or ScanConfig(), progress)
-    return train_bank(backbone, calibration, rows, config, sites=sites, progress=progress)
+    config, scan = config or TrainConfig(), scan or ScanConfig()
+    rows = calibrated_rows(backbone, calibration, documents, scan, progress)
+    bank = train_bank(backbone, calibration, rows, config, sites=sites, progress=progress)
+    if teacher is None:
+        return bank
+    some = _varied(documents, _SENTENCE_TOKENS)
+    asked = [question.question for part in builtin_sets() for question in part.questions]
+    head = fit_sentences(backbone, bank, some, asked, teacher, scan=scan, progress=progress)
+    return replace(bank, sentences=head)
 
 
 def calibrated_rows(

@@ -80,17 +80,25 @@ class Passages:
             reach: In characters.
             power: At least 1.
         """
-        raised = scores.clamp_min(0) ** power
-        total = raised.clone()
+        smoothed: Tensor = self.spread(scores.clamp_min(0) ** power, reach) ** (1 / power)
+        return smoothed
+
+    def spread(self, values: Tensor, reach: float) -> Tensor:
+        """Add to the values of sentences those of their neighbours, ``exp(-|a - b| / reach)`` each.
+
+        Args:
+            values: ``f32[A, …]``.
+            reach: In characters; see `smooth`.
+        """
+        total = values.clone()
         for r, apart in self._shifts:
             weight = torch.exp(-apart / reach)
             if float(weight.max()) < MIN_NEIGHBOUR_WEIGHT:
                 break
-            weight = weight.view(-1, *[1] * (scores.ndim - 1))
-            total[r:] += raised[:-r] * weight
-            total[:-r] += raised[r:] * weight
-        smoothed: Tensor = total ** (1 / power)
-        return smoothed
+            weight = weight.view(-1, *[1] * (values.ndim - 1))
+            total[r:] += values[:-r] * weight
+            total[:-r] += values[r:] * weight
+        return total
 
 
 def cut_passages(documents: Sequence[Document], ends: Sequence[np.ndarray]) -> Passages:

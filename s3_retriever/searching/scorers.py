@@ -8,6 +8,7 @@ from s3_retriever.errors import InputError, did_you_mean
 from s3_retriever.searching.attention import AttentionScorer
 from s3_retriever.searching.coactivation import CoactivationScorer
 from s3_retriever.searching.lexical import LexicalScorer
+from s3_retriever.searching.meaning import MeaningScorer
 from s3_retriever.searching.places import (
     AttentionDocumentScorer,
     AttentionPlaceScorer,
@@ -25,6 +26,7 @@ SCORERS: dict[str, Callable[[IndexedText], Scorer]] = {
     "attention": AttentionScorer,
     "coactivation": CoactivationScorer,
     "bm25": LexicalScorer,
+    "meaning": MeaningScorer,
     "attention of documents": AttentionDocumentScorer,
     "attention of places": AttentionPlaceScorer,
     "bm25 of documents": LexicalDocumentScorer,

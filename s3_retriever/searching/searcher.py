@@ -77,6 +77,8 @@ class Searcher:
 
     def _parts(self, config: SearchConfig) -> dict[str, str]:
         parts = parts_of(config)
+        if config.weighing.meaning and self.text.bank.sentences is not None:
+            parts["meaning"] = "meaning"
         if len(self.text.documents) > 1:
             parts |= document_parts_of(config, {*SCORERS, *self._scorers})
         return parts

@@ -1,0 +1,24 @@
+"""The banks that ship with the package."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from s3_retriever.codec import Bank
+
+if TYPE_CHECKING:
+    from s3_retriever.backbone import Backbone
+
+
+def builtin_bank(backbone: Backbone) -> Bank | None:
+    """Return the bank that ships for a model, or None."""
+    root = resources.files("s3_retriever") / "data" / "banks"
+    with resources.as_file(root) as path:
+        for folder in sorted(path.iterdir()) if path.is_dir() else ():
+            if not (folder / "bank.json").is_file():
+                continue
+            bank = Bank.load(folder)
+            if bank.fits(backbone):
+                return bank
+    return None

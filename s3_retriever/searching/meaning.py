@@ -1,0 +1,68 @@
+"""Scores of sentences by what they mean: vectors made of the codes, and one of the question."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.functional import normalize
+
+from s3_retriever.errors import InputError
+from s3_retriever.searching.attention import blocks
+from s3_retriever.searching.fusion import standardise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from torch import Tensor
+
+    from s3_retriever.codec.sentences import SentenceHead
+    from s3_retriever.config import Weighing
+    from s3_retriever.searching.scorer import Asked, IndexedText
+
+_BLOCK_TOKENS = 8192
+
+
+class MeaningScorer:
+    """Cosine of a sentence, with what stands near it, and the question.
+
+    The vectors are those of `s3_retriever.codec.sentences`; sums over the tokens of each sentence
+    are made once for a text.
+
+    Raises:
+        InputError: the bank has no head for it.
+    """
+
+    def __init__(self, text: IndexedText) -> None:
+        head = text.bank.sentences
+        if head is None:
+            raise InputError("this bank cannot score meaning; train a new one")
+        self._text, self._head = text, head
+        self._sums = sentence_sums(text, head)
+
+    def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
+        """See `s3_retriever.searching.scorer.Scorer`."""
+        passages, calibration = self._text.passages, self._text.bank.calibration
+        near = passages.spread(self._sums, weighing.meaning_reach)
+        asks = [self._head.question(calibration.queries(question.queries)) for question in asked]
+        cosines = normalize(near, dim=1) @ torch.stack(asks).T
+        return standardise(cosines).T[:, torch.from_numpy(candidates)]
+
+
+def sentence_sums(text: IndexedText, head: SentenceHead) -> Tensor:
+    """What the tokens of each sentence add up to, ``f32[A, E]``.
+
+    Args:
+        text: The sentences with the codes of their tokens.
+        head: Of the bank.
+    """
+    bounds, codes = text.passages.bounds, text.codes
+    sums = torch.zeros(len(text.passages), head.size)
+    for first, last in blocks(bounds, _BLOCK_TOKENS):
+        keys = text.bank.decode(codes.rows(slice(int(bounds[first]), int(bounds[last]))))
+        sizes = torch.from_numpy(bounds[first + 1 : last + 1] - bounds[first:last])
+        sums[first:last] = torch.segment_reduce(
+            head.keys(keys.flatten(1)), "sum", lengths=sizes, initial=0.0
+        )
+    return sums
