@@ -222,7 +222,12 @@ def fit_head(
         config: Sizes and schedule.
         progress: Show a bar on standard error.
     """
-    torch.manual_seed(config.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return _fit(texts, asked, config, progress)
+
+
+def _fit(texts: Pairs, asked: Pairs, config: SentenceConfig, progress: bool) -> SentenceHead:
     directions = _principal(texts.vectors, config.size)
     seen, sought = (normalize(linear(own.vectors, directions), dim=1) for own in (texts, asked))
     keys, queries = _Network(texts.rows, config), _Network(asked.rows, config)
@@ -240,14 +245,14 @@ def fit_head(
         loss = loss + 0.5 * _otherwise(found, found, seen[chosen], seen[chosen], itself=True)
         loss = loss + 0.5 * _otherwise(asks, found, sought[some], seen[chosen])
         adam.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         adam.step()
         rate.step()
     return SentenceHead(keys.folded(), queries.folded())
 
 
 def _principal(vectors: Tensor, size: int) -> Tensor:
-    """The `size` directions in which vectors lie most, ``f32[size, any]``; 0 where there are none."""
+    """``f32[size, any]``: directions in which vectors lie most; 0 where there are no more."""
     unit = normalize(vectors, dim=1)
     _, axes = torch.linalg.eigh(unit.T @ unit / len(unit))
     found = axes.flip(1)[:, :size].T
@@ -258,7 +263,7 @@ def _batches(count: int, size: int, steps: int) -> list[list[int]]:
     """Numbers of the texts of each step; within an epoch none comes twice."""
     found: list[list[int]] = []
     while len(found) < steps:
-        epoch = torch.randperm(count).split(size)
+        epoch = torch.randperm(count).split(size)  # type: ignore[no-untyped-call]
         found += [part.tolist() for part in epoch if len(part) == size]
     return found[:steps]
 
