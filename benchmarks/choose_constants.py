@@ -1,4 +1,4 @@
-"""The scoring's constants, chosen on the questions kept for that.
+r"""The scoring's constants, chosen on the questions kept for that.
 
     python benchmarks/choose_constants.py SET... s3_retriever/data/calibration
 
@@ -7,7 +7,11 @@ package's own included; the tables of quality.py are of the other two thirds. Wh
 mean over sets of evidence recall at 1000 and at 2000 characters, of S3 + BM25. A quadratic surface
 is fitted to what was measured (Box and Wilson 1951), the settings where it is highest are measured
 too, and the best of all that was measured and that the package can have, without roots of attention
-shares, is chosen.
+shares, is chosen. With --only, the settings are all those of the constants named, the others as
+they ship:
+
+    python benchmarks/choose_constants.py SET... s3_retriever/data/calibration \
+        --only meaning meaning_reach --out benchmarks/results/constants-meaning.json
 """
 
 from __future__ import annotations
@@ -59,6 +63,8 @@ RANGES: dict[str, Sequence[float]] = {
     "power": (1.5, 2, 3, 4),
     "reach": (50, 100, 200, 400),
     "bm25": (0.15, 0.3, 0.45, 0.6, 0.8, 1),
+    "meaning": (0, 0.25, 0.5, 0.75, 1),
+    "meaning_reach": (50, 100, 200, 400),
     "place": (1, 2, 3, 4),
     "whole": (0, 0.25, 0.5, 1),
     "document": (0, 0.15, 0.3, 0.5),
@@ -70,11 +76,16 @@ RANGES: dict[str, Sequence[float]] = {
 of it: weights of the parts, and the second hop. All but the exponent are those of `Weighing`."""
 
 OF_ATTENTION = ("exponent", "power", "reach")
-BY_RATIO = (*OF_ATTENTION, "hop_temperature")
+BY_RATIO = (*OF_ATTENTION, "meaning_reach", "hop_temperature")
 """Constants whose ratios matter, not their differences."""
 
-LEXICAL = ("bm25", "bm25 of places", "bm25 of documents")
-"""Scorers of words, by their names in `s3_retriever.searching.scorers`."""
+REMEMBERED: dict[str, tuple[str, ...]] = {
+    "bm25": ("power", "reach"),
+    "bm25 of places": (),
+    "bm25 of documents": (),
+    "meaning": ("meaning_reach",),
+}
+"""Scorers by their names in `s3_retriever.searching.scorers`, and the constants they depend on."""
 
 MOST_SPANS = 64
 BUDGETS = (1000, 2000)
@@ -129,11 +140,11 @@ class Attention:
         return standardise(smooth.view(len(passages), len(heads), -1).sum(2)) @ heads
 
 
-class Lexicon:
-    """The scores of a lexical scorer, each worked out once.
+class Remembering:
+    """The scores of a scorer, each worked out once.
 
     Args:
-        name: Of the scorer.
+        name: Of the scorer, in `REMEMBERED`.
         scorer: Is asked for the same candidates each time, all sentences.
         memo: Holds the scores.
     """
@@ -146,7 +157,8 @@ class Lexicon:
 
         def row(question: Asked) -> Tensor:
             place = question.place and question.place.text
-            key = self._name, question.text, place, weighing.power, weighing.reach
+            constants = (getattr(weighing, name) for name in REMEMBERED[self._name])
+            key = self._name, question.queries.numpy().tobytes(), question.text, place, *constants
             scores = self._scorer.scores
             return self._memo.get(key, lambda: scores([question], candidates, weighing))
 
@@ -169,7 +181,7 @@ class Trial:
         self._bench = Bench(labelled.documents, backbone)
         bench = self._bench
         self._text = indexed_text(bench.documents, bench.codes(), bench.bank)
-        self._lexical = {name: SCORERS[name](self._text) for name in LEXICAL}
+        self._others = {name: SCORERS[name](self._text) for name in REMEMBERED}
 
     def recall(self, asked: LabelledQuestion, settings: Sequence[Setting]) -> list[float]:
         """Under each setting, the mean over `BUDGETS`."""
@@ -186,7 +198,7 @@ class Trial:
         return [under(setting) for setting in settings]
 
     def _searcher(self, memo: Memo, exponent: float) -> Searcher:
-        scorers = {name: Lexicon(name, own, memo) for name, own in self._lexical.items()}
+        scorers = {name: Remembering(name, own, memo) for name, own in self._others.items()}
         attention = Attention(self._text, memo, exponent)
         return Searcher(self._text, scorers={"attention": attention, **scorers})
 
@@ -204,6 +216,12 @@ def sample(attentions: int, times: int, seed: int) -> Iterator[Setting]:
         attention = dict(zip(OF_ATTENTION, values, strict=True))
         for _ in range(times):
             yield attention | {name: chance.choice(known) for name, known in others.items()}
+
+
+def grid(names: Sequence[str]) -> list[Setting]:
+    """All settings of some constants, the others as they ship."""
+    settings = product(*(RANGES[name] for name in names))
+    return [shipped() | dict(zip(names, values, strict=True)) for values in settings]
 
 
 def coordinates(settings: Sequence[Setting]) -> np.ndarray:
@@ -277,12 +295,14 @@ def main(args: argparse.Namespace) -> None:
     sets = [tuning_split(load_set(folder)) for folder in args.sets]
     backbone = Backbone.load(None)
     TRIALS.update((part.name, Trial(part, backbone)) for part in sets)
-    settings = [shipped(), *sample(args.attentions, args.times, args.seed)]
+    tried = grid(args.only) if args.only else [*sample(args.attentions, args.times, args.seed)]
+    settings = [shipped(), *tried]
     recall = measured(sets, settings, args.processes)
     drawn = recall.mean(0)[1:]
-    best = highest(surface(settings, recall.mean(0)), args.confirm)
-    settings += best
-    recall = np.concatenate([recall, measured(sets, best, args.processes)], axis=1)
+    if not args.only:
+        best = highest(surface(settings, recall.mean(0)), args.confirm)
+        settings += best
+        recall = np.concatenate([recall, measured(sets, best, args.processes)], axis=1)
     means = recall.mean(0)
     order = np.argsort(-means, kind="stable").tolist()
     for place in order[:10]:
@@ -320,6 +340,7 @@ if __name__ == "__main__":
     parser.add_argument("--attentions", type=int, default=24, help="settings drawn of attention")
     parser.add_argument("--times", type=int, default=8, help="settings drawn for each of them")
     parser.add_argument("--confirm", type=int, default=16, help="settings of the surface to try")
+    parser.add_argument("--only", nargs="+", choices=[*RANGES], default=(), metavar="CONSTANT")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "constants.json")

@@ -94,9 +94,8 @@ def fit_sentences(
     Args:
         backbone: The model.
         bank: Of this model; the head reads the keys that its codes stand for.
-        documents: Texts of the kinds that will be searched; runs of one to three sentences are
-            learnt from.
-        questions: Learnt from beside texts that are read as if they were questions.
+        documents: Texts of the kinds that will be searched.
+        questions: Learnt from beside them.
         teacher: Is asked for vectors of all of these.
         config: Sizes and schedule.
         scan: How text is read.
@@ -106,6 +105,29 @@ def fit_sentences(
         InputError: the documents hold fewer than two texts to learn from.
     """
     config, scan = config or SentenceConfig(), scan or ScanConfig()
+    texts, asked = lessons(backbone, bank, documents, questions, teacher, config, scan, progress)
+    return fit_head(texts, asked, config, progress)
+
+
+def lessons(
+    backbone: Backbone,
+    bank: Bank,
+    documents: Sequence[Document],
+    questions: Sequence[str],
+    teacher: Teacher,
+    config: SentenceConfig,
+    scan: ScanConfig,
+    progress: bool = False,
+) -> tuple[Pairs, Pairs]:
+    """What `fit_head` learns from: see `fit_sentences`.
+
+    Returns:
+        Runs of one to three sentences, as keys; and some of them, read as if they were questions,
+        with the questions, as queries.
+
+    Raises:
+        InputError: the documents hold fewer than two texts to learn from.
+    """
     chance = random.Random(config.seed)
     places = [(n, *place) for n, own in enumerate(documents) for place in _runs(own.text, chance)]
     rows = _key_rows(backbone, bank, documents, places, scan, progress)
@@ -120,9 +142,7 @@ def fit_sentences(
     queries = head_queries(backbone, bank.calibration.heads, asked, scan)
     read = [bank.calibration.queries(own).flatten(1).half() for own in queries]
     seen = torch.cat([vectors[chosen], vectors[len(texts) :]])
-    return fit_head(
-        Pairs([rows[n] for n in kept], vectors[: len(texts)]), Pairs(read, seen), config, progress
-    )
+    return Pairs([rows[n] for n in kept], vectors[: len(texts)]), Pairs(read, seen)
 
 
 def _runs(text: str, chance: random.Random) -> list[tuple[int, int]]:
