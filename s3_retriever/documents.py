@@ -118,10 +118,10 @@ class Span:
         score: Fused score; higher is better; comparable within one search only.
         parts: Component scores, in standard deviations above the mean sentence: ``"s3"``, the
             model's attention; ``"bm25"``, words in common; ``"meaning"``, the same in whatever
-            words; ``"place"``, how well the document fits
-            the words of the question that name one; ``"whole"``, how well it fits the others;
-            ``"document"``, the best sentence of the same document; ``"hop"``, what the best spans
-            lead to; ``"bias"``, 1 for a lead or tail; as they apply.
+            words; ``"place"``, how well the document fits the words of the question that name one;
+            ``"whole"``, how well it fits the others; ``"document"``, the best sentence of the same
+            document; ``"hop"``, what the best spans lead to; ``"bias"``, 1 for a lead or tail; as
+            they apply.
         tokens: Length in tokens of the target model.
         metadata: The source document's metadata, read-only.
     """

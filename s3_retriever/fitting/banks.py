@@ -47,7 +47,7 @@ _CHARACTERS_PER_TOKEN = 4
 _PIECE = 8000
 _RESIDUAL_ROWS = 16_384
 _SENTENCE_TOKENS = 500_000
-"""About as many tokens of the training text are read for a sentence head."""
+"""About as many tokens of the training text, at most, are read again for a sentence head."""
 
 
 def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) -> Bank:
@@ -77,7 +77,7 @@ def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) 
         )
         tqdm.write(line, file=sys.stderr)
     calibration = calibrate(backbone, builtin_sets(), progress=progress)
-    texts = _varied(documents, AUTOMATIC_TOKENS)
+    texts = _some([*(document.text for document in documents), *_at_hand()], AUTOMATIC_TOKENS)
     bank = make_bank(
         backbone,
         calibration,
@@ -140,7 +140,7 @@ def make_bank(
     bank = train_bank(backbone, calibration, rows, config, sites=sites, progress=progress)
     if teacher is None:
         return bank
-    some = _varied(documents, _SENTENCE_TOKENS)
+    some = _some([document.text for document in documents], _SENTENCE_TOKENS)
     asked = [question.question for part in builtin_sets() for question in part.questions]
     head = fit_sentences(backbone, bank, some, asked, teacher, scan=scan, progress=progress)
     return replace(bank, sentences=head)
@@ -220,14 +220,8 @@ def _columns(calibration: Calibration, taps: Sequence[Tap]) -> Tensor:
     return blocks[[calibration.taps.index(tap) for tap in taps]].flatten()
 
 
-def _varied(documents: Sequence[Document], tokens: int) -> list[Document]:
-    """The given documents and texts that are at hand, in shuffled pieces, up to a size.
-
-    At hand are the package's own texts and the reference of the Python language, where this Python
-    brings it; so what a bank is trained on depends on the version of Python.
-    """
-    own = [document.text for labelled in builtin_sets() for document in labelled.documents]
-    texts = [*(document.text for document in documents), *own, *_python_reference()]
+def _some(texts: Sequence[str], tokens: int) -> list[Document]:
+    """Shuffled pieces of texts, up to a size."""
     room = tokens * _CHARACTERS_PER_TOKEN
     pieces = [text[i : i + _PIECE] for text in texts for i in range(0, len(text), _PIECE)]
     random.Random(0).shuffle(pieces)
@@ -242,9 +236,15 @@ def _varied(documents: Sequence[Document], tokens: int) -> list[Document]:
     return chosen
 
 
-def _python_reference() -> list[str]:
+def _at_hand() -> list[str]:
+    """The package's own texts and the reference of the Python language.
+
+    The latter where this Python brings it; so what a bank is trained on depends on the version of
+    Python.
+    """
+    own = [document.text for labelled in builtin_sets() for document in labelled.documents]
     try:
         from pydoc_data.topics import topics  # 700 kB, which nothing else needs
     except ImportError:
-        return []
-    return [*topics.values()]
+        return own
+    return [*own, *topics.values()]

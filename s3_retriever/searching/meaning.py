@@ -12,7 +12,7 @@ from s3_retriever.searching.attention import blocks
 from s3_retriever.searching.fusion import standardise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from torch import Tensor
@@ -30,16 +30,21 @@ class MeaningScorer:
     The vectors are those of `s3_retriever.codec.sentences`; sums over the tokens of each sentence
     are made once for a text.
 
+    Args:
+        text: What is searched.
+        keys: Gives calibrated keys ``f32[t, N, d]`` for a slice of t text tokens; those that the
+            codes stand for, unless given.
+
     Raises:
         InputError: the bank has no head for it.
     """
 
-    def __init__(self, text: IndexedText) -> None:
+    def __init__(self, text: IndexedText, keys: Callable[[slice], Tensor] | None = None) -> None:
         head = text.bank.sentences
         if head is None:
             raise InputError("this bank cannot score meaning; train a new one")
         self._text, self._head = text, head
-        self._sums = sentence_sums(text, head)
+        self._sums = sentence_sums(text, head, keys or _decoded(text))
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`."""
@@ -50,19 +55,22 @@ class MeaningScorer:
         return standardise(cosines).T[:, torch.from_numpy(candidates)]
 
 
-def sentence_sums(text: IndexedText, head: SentenceHead) -> Tensor:
+def sentence_sums(text: IndexedText, head: SentenceHead, keys: Callable[[slice], Tensor]) -> Tensor:
     """What the tokens of each sentence add up to, ``f32[A, E]``.
 
     Args:
-        text: The sentences with the codes of their tokens.
+        text: The sentences.
         head: Of the bank.
+        keys: Of a slice of tokens, as for `MeaningScorer`.
     """
-    bounds, codes = text.passages.bounds, text.codes
+    bounds = text.passages.bounds
     sums = torch.zeros(len(text.passages), head.size)
     for first, last in blocks(bounds, _BLOCK_TOKENS):
-        keys = text.bank.decode(codes.rows(slice(int(bounds[first]), int(bounds[last]))))
+        added = head.keys(keys(slice(int(bounds[first]), int(bounds[last]))).flatten(1))
         sizes = torch.from_numpy(bounds[first + 1 : last + 1] - bounds[first:last])
-        sums[first:last] = torch.segment_reduce(
-            head.keys(keys.flatten(1)), "sum", lengths=sizes, initial=0.0
-        )
+        sums[first:last] = torch.segment_reduce(added, "sum", lengths=sizes, initial=0.0)
     return sums
+
+
+def _decoded(text: IndexedText) -> Callable[[slice], Tensor]:
+    return lambda tokens: text.bank.decode(text.codes.rows(tokens))

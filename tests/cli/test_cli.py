@@ -428,8 +428,14 @@ def test_verify_looks_at_the_bank_as_well(index: str, capsys: Any) -> None:
 
 @pytest.mark.slow
 def test_calibrate_train_index(
-    notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any, readings: list[str]
+    notes: Path,
+    tiny_options: list[str],
+    tmp_path: Path,
+    capsys: Any,
+    readings: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("s3_retriever.fitting.default_teacher", lambda _: None)
     model, bank = tiny_options[:2], str(tmp_path / "bank")
     documents = [{"id": name, "text": text} for name, text in NOTES.items()]
     start = NOTES["lamp.txt"].index("The last keeper")

@@ -32,6 +32,7 @@ from s3_retriever.reading.keys import key_blocks
 from small_corpus import NAMES, QUESTIONS, SOURCES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 SCAN = ScanConfig(chunk_tokens=64, overlap_tokens=8, batch_tokens=512)
@@ -177,6 +178,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(banks, "AUTOMATIC_TOKENS", 500)
     monkeypatch.setattr(banks, "AUTOMATIC_TRAINING", TRAINING)
     monkeypatch.setattr(banks, "builtin_sets", lambda: (labelled_set(),))
+    monkeypatch.setattr(banks, "default_teacher", lambda _: None)
     return tmp_path / "cache" / "banks"
 
 
@@ -255,6 +257,23 @@ def test_a_bank_that_cannot_be_kept_serves_all_the_same(
     with pytest.warns(UserWarning, match="is not kept .* set S3_RETRIEVER_CACHE"):
         bank = bank_for(tiny_backbone, DOCUMENTS, progress=False)
     assert bank.fits(tiny_backbone)
+
+
+@pytest.mark.slow
+def test_a_bank_made_for_a_model_knows_what_sentences_mean(
+    small: Path, tiny_backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lengths(texts: Sequence[str]) -> torch.Tensor:
+        return torch.tensor([[float(len(text)), 1.0] for text in texts])
+
+    monkeypatch.setattr(banks, "default_teacher", lambda _: lengths)
+    bank = bank_for(tiny_backbone, DOCUMENTS, progress=False)
+    (folder,) = small.iterdir()
+    kept = Bank.load(folder).sentences
+    assert bank.sentences is not None and kept is not None
+    assert torch.equal(kept.keys.out, bank.sentences.keys.out)
+    index = EndogenousIndex.build(DOCUMENTS, model=tiny_backbone, bank=bank, progress=False)
+    assert all("meaning" in span.parts for span in index.search("Who?"))
 
 
 def test_the_default_model_has_a_shipped_bank(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 
-from s3_retriever.config import SearchConfig
+from s3_retriever.config import SearchConfig, Weighing
 from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.engine.flow import find
 from s3_retriever.evaluate.rankers.dense import dense_scorers, four_bits, published
@@ -17,6 +17,7 @@ from s3_retriever.searching.searcher import Searcher
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from s3_retriever.config import SearchSettings
     from s3_retriever.documents import Span
     from s3_retriever.evaluate.rankers.bench import Bench
     from s3_retriever.evaluate.rankers.chunk_scorers import Scorer
@@ -30,14 +31,14 @@ RRF_K = 60
 class IndexRanker:
     """Ours, through `EndogenousIndex.search`."""
 
-    def __init__(self, bench: Bench, *, scoring: str, bm25: bool) -> None:
+    def __init__(self, bench: Bench, **settings: Unpack[SearchSettings]) -> None:
         self._index = bench.index()
-        self._scoring, self._bm25 = scoring, bm25
+        self._settings = settings
         self.nbytes = self._index.stats.index_bytes
 
     def rank(self, question: str) -> list[Hit]:
         """The spans of a search that asks for `DEPTH` of them."""
-        found = self._index.search(question, k=DEPTH, scoring=self._scoring, bm25=self._bm25)
+        found = self._index.search(question, **{**self._settings, "k": DEPTH})
         return as_hits(found.spans)
 
 
@@ -78,7 +79,13 @@ def paper(bench: Bench) -> SearcherRanker:
     """Co-activation with the raw query, as published."""
     codes = bench.codes()
     searcher = Searcher(indexed_text(bench.documents, codes, published(bench.bank)))
-    config = SearchConfig(k=DEPTH, scoring="coactivation", bm25=False, second_hop=False)
+    config = SearchConfig(
+        k=DEPTH,
+        scoring="coactivation",
+        bm25=False,
+        second_hop=False,
+        weighing=Weighing(meaning=0),
+    )
     nbytes = sum(part.nbytes - part.residual.nbytes for part in codes)
     return SearcherRanker(bench, searcher, config, nbytes)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from s3_retriever.config import Weighing
 from s3_retriever.errors import InputError
 from s3_retriever.evaluate.rankers import build
 from s3_retriever.evaluate.rankers.chunks import SIZES
@@ -58,9 +59,10 @@ class Contender:
 
 
 def _ours(name: str, title: str, scoring: str) -> Contender:
-    bm25 = name.endswith("+bm25")
-    ranker = partial(build.IndexRanker, scoring=scoring, bm25=bm25)
-    return Contender(name, title, "ours", (Variant("", ranker),), heat=scoring == "attention")
+    ours, bm25 = scoring == "attention", name.endswith("+bm25")
+    weighing = Weighing() if ours else Weighing(meaning=0)  # co-activation as the paper has it
+    ranker = partial(build.IndexRanker, scoring=scoring, bm25=bm25, weighing=weighing)
+    return Contender(name, title, "ours", (Variant("", ranker),), heat=ours)
 
 
 def _dense(name: str, title: str, bits: Literal[4, 16]) -> Contender:

@@ -12,6 +12,7 @@ from torch import Tensor
 from s3_retriever.codec import Bank
 from s3_retriever.reading.keys import key_blocks
 from s3_retriever.searching.attention import AttentionScorer
+from s3_retriever.searching.meaning import MeaningScorer
 from s3_retriever.searching.places import AttentionDocumentScorer, AttentionPlaceScorer
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _TAIL = 0.001
 
 
 def dense_scorers(text: IndexedText, keys: Tensor) -> dict[str, Scorer]:
-    """Attention with the logits of the keys themselves, ``scoring="dense"``.
+    """Attention with the logits of the keys themselves, ``scoring="dense"``, and their meaning.
 
     Args:
         text: What is searched; its codes are not read.
@@ -39,11 +40,14 @@ def dense_scorers(text: IndexedText, keys: Tensor) -> dict[str, Scorer]:
     def logits(queries: Tensor) -> Callable[[slice], Tensor]:
         return key_logits(calibration, queries, lambda tokens: keys[tokens].float())
 
-    return {
+    scorers: dict[str, Scorer] = {
         "dense": AttentionScorer(text, logits),
         "dense of places": AttentionPlaceScorer(text, logits),
         "dense of documents": AttentionDocumentScorer(text, logits),
     }
+    if text.bank.sentences is not None:
+        scorers["meaning"] = MeaningScorer(text, lambda tokens: keys[tokens].float())
+    return scorers
 
 
 class PublishedBank(Bank):
