@@ -13,6 +13,7 @@ from s3_retriever.codec import JoinedCodes
 from s3_retriever.errors import InputError, some_of
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.filters import Filter, matches
+from s3_retriever.searching.meaning import SentenceSums
 from s3_retriever.searching.passages import cut_passages
 from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.searcher import Searcher
@@ -37,7 +38,12 @@ class Corpus:
         codes: By id, likewise.
     """
 
-    def __init__(self, entries: Iterable[tuple[Document, TokenCodes]], bank: Bank) -> None:
+    def __init__(
+        self,
+        entries: Iterable[tuple[Document, TokenCodes]],
+        bank: Bank,
+        sums: SentenceSums | None = None,
+    ) -> None:
         pairs = tuple(entries)
         self.documents: Mapping[str, Document] = MappingProxyType(
             {document.id: document for document, _ in pairs}
@@ -46,6 +52,7 @@ class Corpus:
             {document.id: codes for document, codes in pairs}
         )
         self._bank = bank
+        self._sums = sums or SentenceSums()
         self._searchers: OrderedDict[bytes, Searcher] = OrderedDict()
         self._renew_lock()
         renew_after_fork(self, Corpus._renew_lock)
@@ -59,7 +66,7 @@ class Corpus:
 
     def plus(self, entries: Iterable[tuple[Document, TokenCodes]]) -> Corpus:
         """This corpus and more documents."""
-        return Corpus((*self.entries(), *entries), self._bank)
+        return Corpus((*self.entries(), *entries), self._bank, self._sums)
 
     def minus(self, ids: Collection[str]) -> Corpus:
         """This corpus without some documents.
@@ -71,7 +78,7 @@ class Corpus:
         if unknown:
             raise InputError(f"no document has the id {some_of(unknown)}; nothing was deleted")
         kept = (entry for entry in self.entries() if entry[0].id not in ids)
-        return Corpus(kept, self._bank)
+        return Corpus(kept, self._bank, self._sums)
 
     def searcher(self, filter: Filter | None = None) -> Searcher | None:
         """The searcher of the documents that pass a filter, or None where none does.
@@ -108,11 +115,14 @@ class Corpus:
     def _searcher(self, numbers: Sequence[int]) -> Searcher:
         entries = tuple(self.entries())
         documents, codes = zip(*(entries[number] for number in numbers), strict=True)
-        return Searcher(indexed_text(documents, codes, self._bank))
+        return Searcher(indexed_text(documents, codes, self._bank, self._sums))
 
 
 def indexed_text(
-    documents: Sequence[Document], codes: Sequence[TokenCodes], bank: Bank
+    documents: Sequence[Document],
+    codes: Sequence[TokenCodes],
+    bank: Bank,
+    sums: SentenceSums | None = None,
 ) -> IndexedText:
     """Lay documents with their codes out for a search.
 
@@ -120,6 +130,8 @@ def indexed_text(
         documents: In order; at least one.
         codes: Of each document.
         bank: With which the codes were made.
+        sums: Of these documents and others, as far as they were made.
     """
     passages = cut_passages(documents, [own.ends for own in codes])
-    return IndexedText(tuple(documents), passages, JoinedCodes(codes), bank)
+    kept = sums or SentenceSums()
+    return IndexedText(tuple(documents), passages, JoinedCodes(codes), bank, kept)

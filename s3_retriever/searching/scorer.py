@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from s3_retriever.codec.codes import JoinedCodes
     from s3_retriever.config import Weighing
     from s3_retriever.documents import Document
+    from s3_retriever.searching.meaning import SentenceSums
     from s3_retriever.searching.passages import Passages
 
 NOTHING = slice(0, 0)
@@ -57,12 +58,14 @@ class IndexedText:
         passages: Their A sentences.
         codes: Of their T tokens.
         bank: With which the codes were made.
+        sums: Makes and keeps vectors of sentences; may be shared by texts of the same bank.
     """
 
     documents: tuple[Document, ...]
     passages: Passages
     codes: JoinedCodes
     bank: Bank
+    sums: SentenceSums
 
     def sentences(self) -> list[str]:
         """The sentences themselves, in order."""

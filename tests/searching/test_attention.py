@@ -20,6 +20,7 @@ from s3_retriever.searching.attention import AttentionScorer, blocks, softmax_pe
 from s3_retriever.searching.coactivation import CoactivationScorer
 from s3_retriever.searching.fusion import Scores, fuse, standardise
 from s3_retriever.searching.lexical import LexicalScorer
+from s3_retriever.searching.meaning import SentenceSums
 from s3_retriever.searching.scorer import NOTHING, Asked, IndexedText
 from s3_retriever.text.words import words
 
@@ -69,7 +70,7 @@ def normal(*shape: int, seed: int) -> Tensor:
 def scored(
     kind: Any, questions: Any, bank: Bank, codes: Codes, passages: Passages, skips: Any
 ) -> Tensor:
-    text = IndexedText((), passages, joined(codes, 7, 7, 20), bank)
+    text = IndexedText((), passages, joined(codes, 7, 7, 20), bank, SentenceSums())
     asked = [Asked("", *both) for both in zip(questions, skips, strict=True)]
     return kind(text).scores(asked, np.arange(len(passages)), WEIGHING)
 

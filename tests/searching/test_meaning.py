@@ -20,7 +20,7 @@ from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.errors import InputError
 from s3_retriever.reading.scan import scan
 from s3_retriever.searching.fusion import standardise
-from s3_retriever.searching.meaning import MeaningScorer, sentence_sums
+from s3_retriever.searching.meaning import MeaningScorer, SentenceSums, sentence_sums
 from s3_retriever.searching.scorer import Asked
 from s3_retriever.searching.searcher import Searcher
 from small_corpus import QUESTIONS, SOURCES
@@ -70,9 +70,30 @@ def test_a_sentence_is_the_sum_of_its_tokens(
         return text.bank.decode(text.codes.rows(tokens))
 
     close = partial(torch.testing.assert_close, rtol=1e-4, atol=0.1)  # sums of some 10,000
-    close(sentence_sums(text, text.bank.sentences, keys), expected)
+    bounds, head = text.passages.bounds, text.bank.sentences
+    close(sentence_sums(bounds, head, keys), expected)
     monkeypatch.setattr("s3_retriever.searching.meaning._BLOCK_TOKENS", 7)
-    close(sentence_sums(text, text.bank.sentences, keys), expected)
+    close(sentence_sums(bounds, head, keys), expected)
+
+
+def test_sums_are_made_once_for_each_document(
+    text: IndexedText, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, sums = SentenceSums().of(text), SentenceSums()
+
+    def of(*numbers: int) -> IndexedText:
+        documents = [DOCUMENTS[number] for number in numbers]
+        codes = [text.codes.parts[number] for number in numbers]
+        return indexed_text(documents, codes, bank, sums)
+
+    rows = [whole[text.passages.of_document(number)] for number in range(len(DOCUMENTS))]
+    close = partial(torch.testing.assert_close, rtol=1e-4, atol=0.1)
+    close(sums.of(of(1)), rows[1])
+    close(sums.of(of(2, 1, 0)), torch.cat([rows[2], rows[1], rows[0]]))
+    monkeypatch.setattr("s3_retriever.searching.meaning.sentence_sums", None)
+    close(sums.of(of(0, 2)), torch.cat([rows[0], rows[2]]))
+    with pytest.raises(TypeError):
+        sums.of(text)
 
 
 def test_scores_are_cosines_with_what_stands_near(text: IndexedText) -> None:

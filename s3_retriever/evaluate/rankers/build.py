@@ -33,12 +33,12 @@ class IndexRanker:
 
     def __init__(self, bench: Bench, **settings: Unpack[SearchSettings]) -> None:
         self._index = bench.index()
-        self._settings = settings
+        self._settings: SearchSettings = {**settings, "k": DEPTH}
         self.nbytes = self._index.stats.index_bytes
 
     def rank(self, question: str) -> list[Hit]:
         """The spans of a search that asks for `DEPTH` of them."""
-        found = self._index.search(question, **{**self._settings, "k": DEPTH})
+        found = self._index.search(question, **self._settings)
         return as_hits(found.spans)
 
 

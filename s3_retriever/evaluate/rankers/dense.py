@@ -12,7 +12,7 @@ from torch import Tensor
 from s3_retriever.codec import Bank
 from s3_retriever.reading.keys import key_blocks
 from s3_retriever.searching.attention import AttentionScorer
-from s3_retriever.searching.meaning import MeaningScorer
+from s3_retriever.searching.meaning import MeaningScorer, sentence_sums
 from s3_retriever.searching.places import AttentionDocumentScorer, AttentionPlaceScorer
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ def dense_scorers(text: IndexedText, keys: Tensor) -> dict[str, Scorer]:
         "dense of places": AttentionPlaceScorer(text, logits),
         "dense of documents": AttentionDocumentScorer(text, logits),
     }
-    if text.bank.sentences is not None:
-        scorers["meaning"] = MeaningScorer(text, lambda tokens: keys[tokens].float())
+    if (head := text.bank.sentences) is not None:
+        sums = sentence_sums(text.passages.bounds, head, lambda tokens: keys[tokens].float())
+        scorers["meaning"] = MeaningScorer(text, sums)
     return scorers
 
 
