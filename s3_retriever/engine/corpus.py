@@ -13,10 +13,10 @@ from s3_retriever.codec import JoinedCodes
 from s3_retriever.errors import InputError, some_of
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.filters import Filter, matches
-from s3_retriever.searching.meaning import SentenceSums
 from s3_retriever.searching.passages import cut_passages
 from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.searcher import Searcher
+from s3_retriever.searching.sums import SentenceSums
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

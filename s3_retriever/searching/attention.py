@@ -10,9 +10,10 @@ from torch import Tensor
 
 from s3_retriever.codec import QueryWeights
 from s3_retriever.searching.fusion import standardise
+from s3_retriever.searching.passages import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from s3_retriever.codec import Calibration
     from s3_retriever.config import Weighing
@@ -150,19 +151,3 @@ def softmax_peaks(
         mass = mass * torch.exp(highest - higher) + torch.exp(block - higher).sum(0)
         highest = higher
     return torch.exp(best - (highest + torch.log(mass.clamp_min(_TINY))))
-
-
-def blocks(bounds: np.ndarray, block_tokens: int) -> Iterator[tuple[int, int]]:
-    """Ranges of whole sentences that hold about `block_tokens` each, none without tokens.
-
-    Args:
-        bounds: ``int64[A + 1]``, of `Passages`.
-        block_tokens: Most tokens of a block of more than one sentence.
-    """
-    first, count = 0, len(bounds) - 1
-    while first < count:
-        last = int(np.searchsorted(bounds, bounds[first] + block_tokens, side="right")) - 1
-        last = min(max(last, first + 1), count)
-        if bounds[last] > bounds[first]:
-            yield first, last
-        first = last

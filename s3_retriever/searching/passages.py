@@ -13,7 +13,7 @@ from torch import Tensor
 from s3_retriever.text.sentences import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from s3_retriever.documents import Document
 
@@ -122,3 +122,19 @@ def cut_passages(documents: Sequence[Document], ends: Sequence[np.ndarray]) -> P
     counts = np.concatenate(owned)
     bounds = np.concatenate([[0], np.cumsum(counts)])
     return Passages(np.concatenate(number), np.concatenate(start), np.concatenate(end), bounds)
+
+
+def blocks(bounds: np.ndarray, block_tokens: int) -> Iterator[tuple[int, int]]:
+    """Ranges of whole sentences that hold about `block_tokens` each, none without tokens.
+
+    Args:
+        bounds: ``int64[A + 1]``, of `Passages`.
+        block_tokens: Most tokens of a block of more than one sentence.
+    """
+    first, count = 0, len(bounds) - 1
+    while first < count:
+        last = int(np.searchsorted(bounds, bounds[first] + block_tokens, side="right")) - 1
+        last = min(max(last, first + 1), count)
+        if bounds[last] > bounds[first]:
+            yield first, last
+        first = last

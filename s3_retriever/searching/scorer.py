@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from s3_retriever.codec.codes import JoinedCodes
     from s3_retriever.config import Weighing
     from s3_retriever.documents import Document
-    from s3_retriever.searching.meaning import SentenceSums
     from s3_retriever.searching.passages import Passages
+    from s3_retriever.searching.sums import SentenceSums
 
 NOTHING = slice(0, 0)
 """No sentences."""

@@ -16,12 +16,13 @@ from passage_samples import joined, some_passages
 from random_bank import HEADS, K, make_bank
 from s3_retriever.codec import Bank, Codes, fit_residual
 from s3_retriever.config import Weighing
-from s3_retriever.searching.attention import AttentionScorer, blocks, softmax_peaks
+from s3_retriever.searching.attention import AttentionScorer, softmax_peaks
 from s3_retriever.searching.coactivation import CoactivationScorer
 from s3_retriever.searching.fusion import Scores, fuse, standardise
 from s3_retriever.searching.lexical import LexicalScorer
-from s3_retriever.searching.meaning import SentenceSums
+from s3_retriever.searching.passages import blocks
 from s3_retriever.searching.scorer import NOTHING, Asked, IndexedText
+from s3_retriever.searching.sums import SentenceSums
 from s3_retriever.text.words import words
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.errors import InputError
 from s3_retriever.reading.scan import scan
 from s3_retriever.searching.fusion import standardise
-from s3_retriever.searching.meaning import MeaningScorer, SentenceSums, sentence_sums
+from s3_retriever.searching.meaning import MeaningScorer
 from s3_retriever.searching.scorer import Asked
 from s3_retriever.searching.searcher import Searcher
+from s3_retriever.searching.sums import SentenceSums, sentence_sums
 from small_corpus import QUESTIONS, SOURCES
 
 if TYPE_CHECKING:
@@ -72,14 +73,18 @@ def test_a_sentence_is_the_sum_of_its_tokens(
     close = partial(torch.testing.assert_close, rtol=1e-4, atol=0.1)  # sums of some 10,000
     bounds, head = text.passages.bounds, text.bank.sentences
     close(sentence_sums(bounds, head, keys), expected)
-    monkeypatch.setattr("s3_retriever.searching.meaning._BLOCK_TOKENS", 7)
+    monkeypatch.setattr("s3_retriever.searching.sums._BLOCK_TOKENS", 7)
     close(sentence_sums(bounds, head, keys), expected)
+
+
+def made(sums: SentenceSums, text: IndexedText) -> Tensor:
+    return sums.of(text.passages, text.codes, text.bank)
 
 
 def test_sums_are_made_once_for_each_document(
     text: IndexedText, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, sums = SentenceSums().of(text), SentenceSums()
+    whole, sums = made(SentenceSums(), text), SentenceSums()
 
     def of(*numbers: int) -> IndexedText:
         documents = [DOCUMENTS[number] for number in numbers]
@@ -88,12 +93,12 @@ def test_sums_are_made_once_for_each_document(
 
     rows = [whole[text.passages.of_document(number)] for number in range(len(DOCUMENTS))]
     close = partial(torch.testing.assert_close, rtol=1e-4, atol=0.1)
-    close(sums.of(of(1)), rows[1])
-    close(sums.of(of(2, 1, 0)), torch.cat([rows[2], rows[1], rows[0]]))
-    monkeypatch.setattr("s3_retriever.searching.meaning.sentence_sums", None)
-    close(sums.of(of(0, 2)), torch.cat([rows[0], rows[2]]))
+    close(made(sums, of(1)), rows[1])
+    close(made(sums, of(2, 1, 0)), torch.cat([rows[2], rows[1], rows[0]]))
+    monkeypatch.setattr("s3_retriever.searching.sums.sentence_sums", None)
+    close(made(sums, of(0, 2)), torch.cat([rows[0], rows[2]]))
     with pytest.raises(TypeError):
-        sums.of(text)
+        made(sums, text)
 
 
 def test_scores_are_cosines_with_what_stands_near(text: IndexedText) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor
 from s3_retriever.codec import Bank
 from s3_retriever.reading.keys import key_blocks
 from s3_retriever.searching.attention import AttentionScorer
-from s3_retriever.searching.meaning import MeaningScorer, sentence_sums
+from s3_retriever.searching.meaning import MeaningScorer
 from s3_retriever.searching.places import AttentionDocumentScorer, AttentionPlaceScorer
+from s3_retriever.searching.sums import sentence_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
