@@ -8,10 +8,11 @@ mean over sets of evidence recall at 1000 and at 2000 characters, of S3 + BM25. 
 is fitted to what was measured (Box and Wilson 1951), the settings where it is highest are measured
 too, and the best of all that was measured and that the package can have, without roots of attention
 shares, is chosen. With --only, the settings are all those of the constants named, the others as
-they ship:
+they ship. The sentence head learnt from the package's own texts and questions, so that these have
+no part in what it weighs:
 
-    python benchmarks/choose_constants.py SET... s3_retriever/data/calibration \
-        --only meaning meaning_reach --out benchmarks/results/constants-meaning.json
+    python benchmarks/choose_constants.py SET... --only meaning meaning_reach \
+        --out benchmarks/results/constants-meaning.json
 """
 
 from __future__ import annotations
@@ -291,10 +292,10 @@ def _recalls(asked: tuple[str, LabelledQuestion, Sequence[Setting]]) -> list[flo
 
 def main(args: argparse.Namespace) -> None:
     """Draw, measure, fit, measure again, choose, write."""
-    torch.set_num_threads(1)  # of each process
     sets = [tuning_split(load_set(folder)) for folder in args.sets]
     backbone = Backbone.load(None)
     TRIALS.update((part.name, Trial(part, backbone)) for part in sets)
+    torch.set_num_threads(1)  # of each process
     tried = grid(args.only) if args.only else [*sample(args.attentions, args.times, args.seed)]
     settings = [shipped(), *tried]
     recall = measured(sets, settings, args.processes)

@@ -125,7 +125,7 @@ class Weighing(Config):
     power: float = Field(default=3.0, ge=1)
     bm25: float = Field(default=0.6, ge=0)
     meaning: float = Field(default=0.5, ge=0)
-    meaning_reach: float = Field(default=100.0, gt=0)
+    meaning_reach: float = Field(default=200.0, gt=0)
     place: float = Field(default=3.0, ge=0)
     whole: float = Field(default=0.5, ge=0)
     document: float = Field(default=0.5, ge=0)

@@ -181,7 +181,7 @@ def test_index_search_ask_with_the_default_model(notes: Path, tmp_path: Path, ca
     assert best["document"] == "lamp.txt" and "Tomas Ferreira" in best["text"]
     assert NOTES["lamp.txt"][best["start"] : best["end"]] == best["text"]
     assert best["metadata"] == {"path": str(notes.resolve() / "lamp.txt")}
-    assert set(best["parts"]) == {"s3", "bm25", "document", "whole", "hop"}
+    assert set(best["parts"]) == {"s3", "bm25", "meaning", "document", "whole", "hop"}
 
     text = done(capsys, "ask", path, QUESTION, "-k", "1", "--max-new-tokens", "4")
     answer, place, evidence = text.splitlines()

@@ -126,6 +126,10 @@ def test_the_constants_are_those_chosen() -> None:
         "hop_sources": WEIGHING.hop_sources,
         "hop_temperature": WEIGHING.hop_temperature,
     }
+    file = ROOT / "benchmarks/results/constants-meaning.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert found["chosen"] == max(found["best"], key=lambda tried: tried["recall"])["setting"]
+    assert found["chosen"].items() <= {"exponent": 1, **dict(WEIGHING)}.items()
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
@@ -146,8 +150,9 @@ def test_the_figures_are_those_of_the_code(default_backbone: Backbone) -> None:
         f"{sum(len(labelled.questions) for labelled in builtin_sets())} labelled questions",
         f"{bank.width} latents per token",
         f"decays over {WEIGHING.reach:.0f} characters",
-        f"weight {WEIGHING.bm25}, the best sentence of the same document with {WEIGHING.document}, "
-        f"the document as a whole with {WEIGHING.whole}.",
+        f"weight {WEIGHING.bm25}, what a sentence means with {WEIGHING.meaning}, the best sentence "
+        f"of the same document with {WEIGHING.document}, the document as a whole with "
+        f"{WEIGHING.whole}.",
         f"about {WEIGHING.span_characters} characters",
         f"({scan.chunk_tokens} + {scan.overlap_tokens} tokens by default)",
     ):
