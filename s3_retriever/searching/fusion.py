@@ -22,6 +22,23 @@ def standardise(scores: Tensor) -> Tensor:
     return (scores - scores.mean(0, keepdim=True)) / spread.clamp_min(1e-9)
 
 
+def standardise_some(scores: Tensor, sentences: int) -> tuple[Tensor, float]:
+    """Bring the scores of some sentences, those of all others being 0, to mean 0 and deviation 1.
+
+    Args:
+        scores: ``f32[C]``.
+        sentences: A, how many there are with the others.
+
+    Returns:
+        Their scores ``f32[C]`` and that of all others, as `standardise` has them.
+    """
+    exact = scores.double()
+    mean = exact.sum() / sentences
+    square = (exact - mean).square().sum() + (sentences - len(scores)) * mean**2
+    spread = (square / sentences).sqrt().clamp_min(1e-9)
+    return ((exact - mean) / spread).float(), float(-mean / spread)
+
+
 def fuse(parts: Mapping[str, Tensor], weighing: Weighing) -> Tensor:
     """Weigh and add the parts of a score, ``f32[C]`` each."""
     weights = weighing.weights

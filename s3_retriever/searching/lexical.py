@@ -1,19 +1,19 @@
-"""BM25 over sentences, by rank_bm25."""
+"""BM25 over sentences."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from rank_bm25 import BM25Okapi
 
-from s3_retriever.searching.fusion import standardise
+from s3_retriever.searching.bm25 import Bm25
+from s3_retriever.searching.fusion import standardise_some
 from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from torch import Tensor
 
     from s3_retriever.config import Weighing
@@ -21,19 +21,33 @@ if TYPE_CHECKING:
 
 
 class LexicalScorer:
-    """BM25 of sentences, smoothed along the text as attention is."""
+    """BM25 of sentences, smoothed along the text as attention is.
+
+    Sentences without a word of the question, and none near, are not looked at.
+    """
 
     def __init__(self, text: IndexedText) -> None:
-        self._passages = text.passages
-        self._ranker = BM25Okapi(text.words) if any(text.words) else None
+        self._passages, self._ranker = text.passages, Bm25(text.word_postings)
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`; all 0 where no word is shared."""
-        rows = [self._scores(words(question.text), weighing) for question in asked]
-        return torch.stack(rows)[:, torch.from_numpy(candidates)]
+        return torch.stack([self._scores(one.text, candidates, weighing) for one in asked])
 
-    def _scores(self, asked: list[str], weighing: Weighing) -> Tensor:
-        if self._ranker is None or not asked:
-            return torch.zeros(len(self._passages))
-        raw = torch.from_numpy(self._ranker.get_scores(asked)).float()
-        return standardise(self._passages.smooth(raw, weighing.reach, weighing.power))
+    def _scores(self, question: str, candidates: np.ndarray, weighing: Weighing) -> Tensor:
+        holding, scores = self._ranker.scores(words(question))
+        if not len(holding):
+            return torch.zeros(len(candidates))
+        passages = self._passages
+        near = passages.near(holding, weighing.reach)
+        values = torch.zeros(len(near))
+        values[torch.from_numpy(np.searchsorted(near, holding))] = torch.from_numpy(scores).float()
+        smooth = passages.some(near).smooth(values, weighing.reach, weighing.power)
+        found, rest = standardise_some(smooth, len(passages))
+        return spread_out(near, found, rest, candidates)
+
+
+def spread_out(numbers: np.ndarray, scores: Tensor, rest: float, candidates: np.ndarray) -> Tensor:
+    """Scores of candidates ``f32[C]``: those known by number, the rest of all others."""
+    place = np.minimum(np.searchsorted(numbers, candidates), len(numbers) - 1)
+    known = torch.from_numpy(numbers[place] == candidates)
+    return torch.where(known, scores[torch.from_numpy(place)], torch.tensor(rest))

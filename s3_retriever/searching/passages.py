@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -50,9 +51,15 @@ class Passages:
         return slice(int(first), int(last))
 
     @cached_property
+    def centre(self) -> np.ndarray:
+        """``f64[A]``: the middle of each sentence in its document."""
+        centre: np.ndarray = (self.start + self.end) / 2
+        return centre
+
+    @cached_property
     def _shifts(self) -> list[tuple[int, Tensor]]:
         """For each shift r, ``f32[A - r]``: characters between the centres, or infinity."""
-        centre = (self.start + self.end) / 2
+        centre = self.centre
         shifts: list[tuple[int, Tensor]] = []
         for r in range(1, min(len(self), _MOST_NEIGHBOURS + 1)):
             same = self.document[r:] == self.document[:-r]
@@ -61,6 +68,42 @@ class Passages:
                 break
             shifts.append((r, torch.from_numpy(apart.astype(np.float32))))
         return shifts
+
+    def some(self, numbers: np.ndarray) -> Passages:
+        """Some of the sentences, as if the others were not there; they own no tokens.
+
+        Args:
+            numbers: ``int64[C]``, ascending.
+        """
+        nothing = np.zeros(len(numbers) + 1, dtype=np.int64)
+        return Passages(self.document[numbers], self.start[numbers], self.end[numbers], nothing)
+
+    def near(self, numbers: np.ndarray, reach: float) -> np.ndarray:
+        """Some sentences and all that `smooth` lets share in them.
+
+        Args:
+            numbers: ``int64[C]``, ascending.
+            reach: As for `smooth`.
+
+        Returns:
+            ``int64[C']``, ascending, each once.
+        """
+        found = np.zeros(len(self), dtype=bool)
+        found[numbers] = True
+        farthest = min(-reach * math.log(MIN_NEIGHBOUR_WEIGHT), _FARTHEST)
+        for step in (-1, 1):
+            left = numbers
+            for r in range(1, _MOST_NEIGHBOURS + 1):
+                other = left + step * r
+                inside = (other >= 0) & (other < len(self))
+                left, other = left[inside], other[inside]
+                close = self.document[other] == self.document[left]
+                close &= np.abs(self.centre[other] - self.centre[left]) <= farthest
+                left = left[close]
+                if not len(left):
+                    break
+                found[other[close]] = True
+        return np.flatnonzero(found)
 
     def best_of_document(self, candidates: np.ndarray, scores: Tensor) -> Tensor:
         """Give every candidate ``int64[C]`` the highest score ``f32[C]`` in its document."""
@@ -93,7 +136,8 @@ class Passages:
         total = values.clone()
         for r, apart in self._shifts:
             weight = torch.exp(-apart / reach)
-            if float(weight.max()) < MIN_NEIGHBOUR_WEIGHT:
+            weight = torch.where(weight < MIN_NEIGHBOUR_WEIGHT, 0.0, weight)
+            if not weight.any():
                 break
             weight = weight.view(-1, *[1] * (values.ndim - 1))
             total[r:] += values[:-r] * weight

@@ -61,10 +61,10 @@ class LexicalDocumentScorer(_Documents):
     """BM25 of whole documents."""
 
     def _found(self, asked: Asked) -> Tensor:
-        ranker, named = self._text.document_bm25, words(asked.text)
-        if ranker is None or not named:
-            return torch.zeros(len(self._text.documents))
-        return torch.from_numpy(ranker.get_scores(named)).float()
+        holding, scores = self._text.document_bm25.scores(words(asked.text))
+        found = torch.zeros(len(self._text.documents))
+        found[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
+        return found
 
 
 class LexicalPlaceScorer(_Named, LexicalDocumentScorer):

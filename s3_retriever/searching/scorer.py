@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from rank_bm25 import BM25Okapi
-
+from s3_retriever.searching.bm25 import Bm25, WordPostings
 from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
@@ -74,16 +73,14 @@ class IndexedText:
         return [self.documents[number].text[start:end] for number, start, end in places]
 
     @cached_property
-    def words(self) -> list[list[str]]:
+    def word_postings(self) -> WordPostings:
         """The words of each sentence, as `s3_retriever.text.words.words` has them."""
-        return [words(sentence) for sentence in self.sentences()]
+        return WordPostings.of(map(words, self.sentences()))
 
     @cached_property
-    def document_bm25(self) -> BM25Okapi | None:
-        """BM25 of whole documents; None where no document holds a word."""
-        rows = map(self.passages.of_document, range(len(self.documents)))
-        tokens = [[word for sentence in self.words[row] for word in sentence] for row in rows]
-        return BM25Okapi(tokens) if any(tokens) else None
+    def document_bm25(self) -> Bm25:
+        """BM25 of whole documents."""
+        return Bm25(self.word_postings.joined(self.passages.document))
 
 
 class Scorer(Protocol):

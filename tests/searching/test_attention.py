@@ -17,6 +17,7 @@ from random_bank import HEADS, K, make_bank
 from s3_retriever.codec import Bank, Codes, fit_residual
 from s3_retriever.config import Weighing
 from s3_retriever.searching.attention import AttentionScorer, softmax_peaks
+from s3_retriever.searching.bm25 import WordPostings
 from s3_retriever.searching.coactivation import CoactivationScorer
 from s3_retriever.searching.fusion import Scores, fuse, standardise
 from s3_retriever.searching.lexical import LexicalScorer
@@ -86,7 +87,8 @@ def coactivated(*args: Any) -> Tensor:
 
 def lexical(sentences: list[str], passages: Passages, question: str) -> Tensor:
     """BM25 where each sentence of the passages has a text of its own."""
-    text = SimpleNamespace(passages=passages, words=[words(own) for own in sentences])
+    postings = WordPostings.of(map(words, sentences))
+    text = SimpleNamespace(passages=passages, word_postings=postings)
     asked = [Asked(question, torch.empty(0))]
     return LexicalScorer(text).scores(asked, np.arange(len(passages)), WEIGHING)[0]
 
