@@ -128,6 +128,7 @@ def ablation(banks: Path | None) -> list[Contender]:
     """Ours whole, and with each part alone removed."""
     rows: dict[str, Callable[[Bench], Ranker]] = {
         "no BM25": partial(searched, config=ALL.replace(bm25=False)),
+        "no meaning": weighed(Weighing(meaning=0.0)),
         "no second hop": partial(searched, config=ALL.replace(second_hop=False)),
         "names of documents asked like other words": weighed(Weighing(place=0.0)),
         "no whole documents": weighed(Weighing(whole=0.0)),
