@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Self
 
-from s3_retriever.backbone.families import family_of, spec_of
 from s3_retriever.backbone.fingerprint import fingerprint
 from s3_retriever.backbone.loading import load_pretrained
 from s3_retriever.backbone.modes import evaluating
 from s3_retriever.backbone.reader import TapReader
+from s3_retriever.backbone.recognise import decoder_of, recognise
 from s3_retriever.backbone.sharing import Origin, loaded_once, remember
 from s3_retriever.backbone.tokens import TextTokenizer
 from s3_retriever.errors import InputError, ModelMismatchError, UnsupportedModelError
@@ -37,7 +37,8 @@ class Backbone:
     itself, and the weights are held once. What `load` made is pickled as that call.
 
     Args:
-        model: A causal model of transformers of a tested architecture (`FAMILIES`).
+        model: A causal model of transformers; where its keys and queries are is found by a short
+            forward pass, see `s3_retriever.backbone.recognise`.
         tokenizer: The model's own fast tokenizer; a private copy of it is kept.
 
     Attributes:
@@ -49,7 +50,7 @@ class Backbone:
 
     Raises:
         InputError: not a transformers model.
-        UnsupportedModelError: an untested architecture, a model that is not causal, weights that
+        UnsupportedModelError: a model that is not causal or whose keys are not found, weights that
             were not loaded, or a slow tokenizer.
         ModelMismatchError: the tokenizer belongs to another model.
     """
@@ -60,16 +61,19 @@ class Backbone:
                 f"model must be a transformers model, not {type(model).__name__}; to load one by "
                 "name use Backbone.load(name)"
             )
-        self._family = family_of(model)
-        self._decoder: Any = model.get_decoder()
+        self._decoder: Any = decoder_of(model)
         self.model = model
-        self.spec: ModelSpec = spec_of(model, self._decoder, self._family)
+        self._check_memory()
+        with evaluating(self._decoder):
+            found = recognise(model, self._decoder)
+        self.spec: ModelSpec = found.spec
+        self._reads, self._stack = found.reads, found.stack
         self.text = TextTokenizer(tokenizer)
         self.tokenizer = copy.deepcopy(tokenizer)
         self.lock = threading.RLock()
         self._fingerprints: dict[int, str] = {}
         self._origin: Origin | None = None
-        self._check_weights()
+        self._check_vocabulary()
         renew_after_fork(self, Backbone._renew_lock)
 
     @classmethod
@@ -156,7 +160,7 @@ class Backbone:
             InputError: a layer or head the model does not have.
         """
         self._check_places(taps, heads)
-        reader = TapReader(self._decoder, self._family, self.spec, taps, heads)
+        reader = TapReader(self._decoder, self._reads, self.spec, taps, heads)
         with self.lock, evaluating(self._decoder), reader.attached():
             yield reader
 
@@ -168,7 +172,9 @@ class Backbone:
         self._check_places(taps, ())
         deepest = max((tap.layer for tap in taps), default=0)
         if deepest not in self._fingerprints:
-            self._fingerprints[deepest] = fingerprint(self._decoder, self.spec, deepest)
+            self._fingerprints[deepest] = fingerprint(
+                self._decoder, self._stack, self.spec, deepest
+            )
         return self._fingerprints[deepest]
 
     def _renew_lock(self) -> None:
@@ -179,12 +185,14 @@ class Backbone:
         weight: torch.Tensor = self._decoder.get_input_embeddings().weight
         return weight
 
-    def _check_weights(self) -> None:
+    def _check_memory(self) -> None:
         if any(weight.is_meta for weight in self._decoder.parameters()):
             raise UnsupportedModelError(
                 "some weights of the model are not in memory (meta device, or offloaded to CPU "
                 "or disk); load it whole on its devices"
             )
+
+    def _check_vocabulary(self) -> None:
         rows, last = self._embedding.shape[0], self.text.max_id
         if last >= rows:
             raise ModelMismatchError(
@@ -199,6 +207,13 @@ class Backbone:
 
     def _check_places(self, taps: Sequence[Tap], heads: Sequence[Head]) -> None:
         spec = self.spec
+        layers = {tap.layer for tap in taps} | {head.layer for head in heads}
+        unread = layers & {*range(spec.layers)} - {*spec.readable}
+        if unread:
+            raise InputError(
+                f"layer {min(unread)} of this {spec.architecture} model has no keys that can be "
+                f"read; those of layers {', '.join(map(str, spec.readable))} can"
+            )
         for tap in taps:
             if not (0 <= tap.layer < spec.layers and 0 <= tap.kv_head < spec.kv_heads):
                 raise InputError(

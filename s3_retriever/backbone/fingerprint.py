@@ -17,7 +17,7 @@ _ROWS = 16
 _SMALLEST = 2.0**-16
 
 
-def fingerprint(decoder: Any, spec: ModelSpec, deepest: int) -> str:
+def fingerprint(decoder: Any, stack: str, spec: ModelSpec, deepest: int) -> str:
     """Return a hex digest of the sizes and weights behind the keys of layers 0 to `deepest`.
 
     Weights are sampled (evenly spaced rows of the embedding and of every matrix of those layers,
@@ -27,15 +27,18 @@ def fingerprint(decoder: Any, spec: ModelSpec, deepest: int) -> str:
 
     Args:
         decoder: The stack of decoder layers with its input embedding.
+        stack: The list of these layers, by its path in the decoder.
         spec: Sizes of the model.
         deepest: Last layer that counts.
     """
     sizes = asdict(spec)
-    del sizes["max_positions"]  # says how long a text may be, not what its keys are
+    for name in ("max_positions", "readable"):  # say what may be read, not what its keys are
+        del sizes[name]
     digest = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode())
     digest.update(_sample(decoder.get_input_embeddings().weight))
     for layer in range(deepest + 1):
-        for name, weight in sorted(decoder.get_submodule(f"layers.{layer}").named_parameters()):
+        own = decoder.get_submodule(f"{stack}.{layer}")
+        for name, weight in sorted(own.named_parameters()):
             digest.update(f"{layer}.{name}{list(weight.shape)}".encode())
             digest.update(_sample(weight))
     return digest.hexdigest()

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from s3_retriever.backbone.families import Family, Projection, attention_of
 from s3_retriever.backbone.spec import Head, ModelSpec, Tap
 from s3_retriever.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from s3_retriever.backbone.projection import Projection, Reads
 
 
 class _EnoughError(Exception):
@@ -33,12 +34,12 @@ class TapReader:
     def __init__(
         self,
         decoder: Any,
-        family: Family,
+        reads: Mapping[int, Reads],
         spec: ModelSpec,
         taps: Sequence[Tap],
         heads: Sequence[Head],
     ) -> None:
-        self._decoder, self._family, self._spec = decoder, family, spec
+        self._decoder, self._reads, self._spec = decoder, reads, spec
         self._taps, self._heads = tuple(taps), tuple(heads)
         self._captured: dict[Tap | Head, Tensor] = {}
         self._wanted: frozenset[Tap | Head] = frozenset()
@@ -76,8 +77,9 @@ class TapReader:
             for layer in sorted({tap.layer for tap in self._taps} | {h.layer for h in self._heads}):
                 taps = [tap for tap in self._taps if tap.layer == layer]
                 heads = [head for head in self._heads if head.layer == layer]
-                attention = attention_of(self._decoder, self._family, layer)
-                for source, places in ((self._family.keys, taps), (self._family.queries, heads)):
+                reads = self._reads[layer]
+                attention = self._decoder.get_submodule(reads.attention)
+                for source, places in ((reads.keys, taps), (reads.queries, heads)):
                     module = attention.get_submodule(source.module)
                     handles.append(module.register_forward_hook(self._hook(source, places)))
             self._open = True
@@ -88,13 +90,13 @@ class TapReader:
                 handle.remove()
 
     def _hook(self, source: Projection, places: Sequence[Tap | Head]) -> Any:
-        def capture(module: Any, inputs: Any, output: Tensor) -> None:
+        def capture(module: Any, inputs: Any, output: Any) -> None:
             if threading.current_thread() is not self._reading_thread:
                 return  # somebody else's forward pass
-            split = source.split(output, self._spec)
+            shown = output[0] if isinstance(output, tuple) else output
             for place in self._wanted.intersection(places):
-                column = place.kv_head if isinstance(place, Tap) else place.head
-                self._captured[place] = split[:, :, column].clone()
+                number = place.kv_head if isinstance(place, Tap) else place.head
+                self._captured[place] = source.of(shown, number)
             if len(self._captured) == len(self._wanted):
                 raise _EnoughError
 
