@@ -1,7 +1,8 @@
 """One short forward pass that shows which keys and queries a model's attention gets.
 
-The attention of transformers is a function that a model looks up by name. For the length of the
-pass it looks up ours, which notes what it is given and then does what the model's own would.
+The attention of most models is a function that they look up by name in transformers. For the length
+of the pass they look up ours, which notes what it is given and does what the model's own would.
+An attention that looks up nothing is watched at its products, see `s3_retriever.backbone.products`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from s3_retriever.backbone.products import Products
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
 
-ROWS = 8
+ROWS = 9
 _PREFIX = "s3_retriever_"
 _EAGER = "eager"
 
@@ -48,8 +52,8 @@ class Sighting:
 def sightings(decoder: Any, vocabulary: int, length: int) -> list[Sighting]:
     """Run the pass.
 
-    Rows begin with different tokens; a first token stands at position 0, where rotary embedding
-    leaves vectors as they are.
+    Rows begin with different tokens, but the last as the first does, and go on differently. A first
+    token stands at position 0, where rotary embedding leaves vectors as they are.
 
     Args:
         decoder: The stack of layers with its input embedding, in evaluation mode.
@@ -57,44 +61,72 @@ def sightings(decoder: Any, vocabulary: int, length: int) -> list[Sighting]:
         length: Tokens of a row.
 
     Returns:
-        One for each call of the attention; empty where the model's attention is not looked up.
+        One for each call of the attention; empty where there is none.
     """
     ids = torch.linspace(3, max(vocabulary - 1, 3), ROWS * length).long().view(length, ROWS).T
-    device = decoder.get_input_embeddings().weight.device
-    seen: list[Sighting] = []
-    outputs: dict[Any, Any] = {}
-    names = {module: name for name, module in decoder.named_modules()}
+    ids[-1, 0] = ids[0, 0]
+    ids = ids.to(decoder.get_input_embeddings().weight.device)
+    watch = _Watch(decoder)
+    for looking in (_looked_up(decoder, watch), Products(ROWS, length, watch.inside, watch.look)):
+        if not watch.seen:
+            watch.run(ids, looking)
+    return watch.seen
 
-    def note(module: Any, _: Any, output: Any) -> None:
+
+class _Watch:
+    """Notes what the modules of a decoder give, and what its attention gets."""
+
+    def __init__(self, decoder: Any) -> None:
+        self.seen: list[Sighting] = []
+        self._decoder = decoder
+        self._names = {module: name for name, module in decoder.named_modules()}
+        self._outputs: dict[Any, Tensor] = {}
+        self._running: list[Any] = []
+
+    def run(self, ids: Tensor, looking: AbstractContextManager[Any]) -> None:
+        """Read some tokens while what the attention gets is looked for."""
+        modules = [module for module in self._names if module is not self._decoder]
+        handles = [module.register_forward_pre_hook(self._enter) for module in modules]
+        handles += [module.register_forward_hook(self._leave) for module in modules]
+        try:
+            with torch.inference_mode(), looking:
+                self._decoder(ids, use_cache=False)
+        finally:
+            for handle in handles:
+                handle.remove()
+            self._outputs.clear()
+            self._running.clear()
+
+    def inside(self) -> Any:
+        """The innermost module that is running."""
+        return self._running[-1] if self._running else self._decoder
+
+    def look(self, module: Any, queries: Tensor, keys: Tensor, scaling: float) -> None:
+        """Note what the attention of a module gets."""
+        name = self._names[module]
+        own = {
+            self._names[child].removeprefix(f"{name}."): output
+            for child, output in self._outputs.items()
+            if self._names[child].startswith(f"{name}.")
+        }
+        self._outputs.clear()
+        causal = bool(getattr(module, "is_causal", True))
+        self.seen.append(Sighting(name, causal, queries, keys, scaling, own))
+
+    def _enter(self, module: Any, _: Any) -> None:
+        self._running.append(module)
+
+    def _leave(self, module: Any, _: Any, output: Any) -> None:
+        self._running.pop()
         tensor = output[0] if isinstance(output, tuple) and output else output
         if isinstance(tensor, torch.Tensor):
-            outputs.pop(module, None)  # the last to run comes last
-            outputs[module] = tensor
-
-    def look(module: Any, queries: Tensor, keys: Tensor, scaling: float | None) -> None:
-        own = {
-            names[child][len(names[module]) + 1 :]: outputs[child]
-            for child in [*outputs]
-            if names.get(child, "").startswith(f"{names[module]}.")
-        }
-        outputs.clear()
-        factor = queries.shape[-1] ** -0.5 if scaling is None else float(scaling)
-        causal = bool(getattr(module, "is_causal", True))
-        seen.append(Sighting(names[module], causal, queries, keys, factor, own))
-
-    handles = [module.register_forward_hook(note) for module in names if module is not decoder]
-    try:
-        with torch.inference_mode(), _looking(decoder, look):
-            decoder(ids.to(device), use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return seen
+            self._outputs.pop(module, None)  # the last to run comes last
+            self._outputs[module] = tensor
 
 
 @contextmanager
-def _looking(decoder: Any, look: Any) -> Iterator[None]:
-    """Let the attention of this thread's passes be noted."""
+def _looked_up(decoder: Any, watch: _Watch) -> Iterator[None]:
+    """Let the attention function that this thread's passes look up be noted."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -112,7 +144,8 @@ def _looking(decoder: Any, look: Any) -> Iterator[None]:
     def register(kind: str) -> str:
         def attend(module: Any, query: Tensor, key: Tensor, *args: Any, **kwargs: Any) -> Any:
             if threading.current_thread() is thread:
-                look(module, query, key, kwargs.get("scaling"))
+                scaling = kwargs.get("scaling")
+                watch.look(module, query, key, scaling or query.shape[-1] ** -0.5)
             return own(module, kind)(module, query, key, *args, **kwargs)
 
         AttentionInterface.register(_PREFIX + kind, attend)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _CLOSE = 0.01
 """Relative error at which numbers are the same; what 16-bit floats round is less."""
 
+_AHEAD = 0.1
+"""Relative difference that comes of another text, and not of rounding."""
+
 _LENGTHS = 3, 5, 7, 11
 _ENDLESS = 1 << 20
 """Tokens of the window of a model that names none."""
@@ -139,12 +142,18 @@ def _seen(name: str, config: Any, decoder: Any) -> list[Sighting]:
             f"{name} never calls an attention function of transformers: it has no keys (a state-"
             "space model), or an attention of its own that cannot be looked into"
         )
-    if not all(sighting.causal for sighting in seen):
+    if not all(sighting.causal for sighting in seen) or _looks_ahead(seen[-1]):
         raise UnsupportedModelError(
             f"{name} attends in both directions, so a token's key depends on the text after it; "
             "use a causal language model"
         )
     return seen
+
+
+def _looks_ahead(last: Sighting) -> bool:
+    """Whether what follows a token changes its key: the first row begins as the last one does."""
+    first, again = last.keys[0, :, 0].float(), last.keys[-1, :, 0].float()
+    return bool((first - again).norm() > _AHEAD * first.norm())
 
 
 def _layer(seen: Sighting) -> _Layer | None:
