@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _LOWEST, _TINY = -1e30, 1e-30  # where all tokens are left out
 _BLOCK_TOKENS = 4096
+_BLOCK_NUMBERS = 2**24  # what a block of question tokens may hold: 64 MiB, and a few times that
 
 
 LogitsOf: TypeAlias = "Callable[[Tensor], Callable[[slice], Tensor]]"
@@ -33,18 +35,34 @@ def coded_logits(text: IndexedText) -> LogitsOf:
 
     The logit of question token i at text token t is ``y_i · x̂_t``, with x̂ the key that the codes
     and their residual stand for: feature co-activation, weighted by how strongly the question
-    attends to each feature (`QueryWeights`).
+    attends to each feature (`QueryWeights`). Where more tokens ask than a key has numbers, the
+    keys themselves are put together: the logits are the same, up to a number for each question
+    token that a softmax does not see.
     """
+    calibration = text.bank.calibration
+    width = len(calibration.taps) * calibration.head_dim
 
     def of(queries: Tensor) -> Callable[[slice], Tensor]:
+        if queries.shape[0] * queries.shape[1] > width:
+            y = calibration.queries(queries).transpose(0, 1)
+            return lambda tokens: _products(text, y, tokens)
         weights = QueryWeights(text.bank, queries)
         return lambda tokens: weights.logits(text.codes.rows(tokens))
 
     return of
 
 
+def _products(text: IndexedText, y: Tensor, tokens: slice) -> Tensor:
+    """``f32[t, H · n]`` for calibrated queries ``f32[H, n, d]``."""
+    keys, reads = text.bank.decode(text.codes.rows(tokens)), text.bank.calibration.tap_of_head
+    return torch.cat([keys[:, tap] @ own.T for tap, own in zip(reads, y, strict=True)], 1)
+
+
 class AttentionScorer:
-    """Scores sentences by late interaction; `shares_of` and `summed` make scores of the logits.
+    """Scores sentences by late interaction.
+
+    Neighbours share what they get of each question token's attention (`shares_of`). The shares are
+    summed over question tokens; sums are standardised and averaged with the weights of the heads.
 
     Args:
         text: What is searched.
@@ -55,12 +73,57 @@ class AttentionScorer:
         self._text, self._logits = text, logits or coded_logits(text)
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
-        """See `s3_retriever.searching.scorer.Scorer`; all questions in one pass over the text."""
-        text, calibration = self._text, self._text.bank.calibration
-        logits = self._logits(torch.cat([question.queries for question in asked]))
-        shares = shares_of(logits, asked, calibration, text.passages)
-        scores = summed(shares, asked, calibration, text.passages, weighing)
+        """See `s3_retriever.searching.scorer.Scorer`.
+
+        Questions share passes over the text; long ones take several, so that what is held does not
+        grow with them.
+        """
+        passages, weights = self._text.passages, self._text.bank.calibration.head_shares
+        sums = torch.zeros(len(asked), len(passages), len(weights))
+        for number, shares in share_blocks(self._text, self._logits, asked):
+            sums[number] += passages.smooth(shares, weighing.reach, weighing.power).sum(2)
+        scores = torch.stack([standardise(own) @ weights for own in sums])
         return scores[:, torch.from_numpy(candidates)]
+
+
+def share_blocks(
+    text: IndexedText, logits: LogitsOf, asked: Sequence[Asked]
+) -> Iterator[tuple[int, Tensor]]:
+    """What sentences get of the attention of questions, some question tokens at a time.
+
+    Args:
+        text: What is searched.
+        logits: Of its tokens.
+        asked: Q questions.
+
+    Yields:
+        The number of a question and `shares_of` some of its tokens, ``f32[A, H, n']``.
+    """
+    calibration = text.bank.calibration
+    heads = len(calibration.heads)
+    rows = max(len(text.passages), _BLOCK_TOKENS)
+    for block in _blocks_of(asked, max(_BLOCK_NUMBERS // (rows * heads), 1)):
+        pieces = [piece for _, piece in block]
+        own = logits(torch.cat([piece.queries for piece in pieces]))
+        shares = shares_of(own, pieces, calibration, text.passages)
+        parts = torch.split(shares.view(len(shares), heads, -1), [*map(_tokens, pieces)], 2)
+        yield from zip((number for number, _ in block), parts, strict=True)
+
+
+def _blocks_of(asked: Sequence[Asked], most: int) -> Iterator[list[tuple[int, Asked]]]:
+    """Questions and parts of questions, with their numbers, of at most so many tokens together."""
+    block: list[tuple[int, Asked]] = []
+    free = most
+    for number, question in enumerate(asked):
+        left = question.queries
+        while len(left):
+            block.append((number, replace(question, queries=left[:free])))
+            left, free = left[free:], free - len(left[:free])
+            if not free:
+                yield block
+                block, free = [], most
+    if block:
+        yield block
 
 
 def shares_of(
@@ -95,31 +158,6 @@ def shares_of(
         return block
 
     return softmax_peaks(attended, heads * int(columns[-1]), passages)
-
-
-def summed(
-    shares: Tensor,
-    asked: Sequence[Asked],
-    calibration: Calibration,
-    passages: Passages,
-    weighing: Weighing,
-) -> Tensor:
-    """Scores of sentences from their shares of attention: ``f32[Q, A]``.
-
-    Neighbours share theirs. The shares are summed over question tokens; sums are standardised and
-    averaged with the weights of the heads.
-
-    Args:
-        shares: ``f32[A, H · n]``, see `shares_of`.
-        asked: Q questions of n tokens together.
-        calibration: Holds the weights of the H heads.
-        passages: The A sentences of the text.
-        weighing: How far neighbours share.
-    """
-    weights = calibration.head_shares
-    smooth = passages.smooth(shares, weighing.reach, weighing.power)
-    columns = torch.split(smooth.view(len(passages), len(weights), -1), [*map(_tokens, asked)], 2)
-    return torch.stack([standardise(part.sum(2)) @ weights for part in columns])
 
 
 def _tokens(asked: Asked) -> int:
