@@ -15,7 +15,7 @@ from s3_retriever.searching.fusion import standardise
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from s3_retriever.codec import Calibration
+    from s3_retriever.codec import Bank, Calibration, Codes
     from s3_retriever.config import Weighing
     from s3_retriever.searching.passages import Passages
     from s3_retriever.searching.scorer import Asked, IndexedText
@@ -36,26 +36,39 @@ def coded_logits(text: IndexedText) -> LogitsOf:
     The logit of question token i at text token t is ``y_i · x̂_t``, with x̂ the key that the codes
     and their residual stand for: feature co-activation, weighted by how strongly the question
     attends to each feature (`QueryWeights`). Where more tokens ask than a key has numbers, the
-    keys themselves are put together: the logits are the same, up to a number for each question
-    token that a softmax does not see.
+    keys themselves are put together.
     """
-    calibration = text.bank.calibration
-    width = len(calibration.taps) * calibration.head_dim
 
     def of(queries: Tensor) -> Callable[[slice], Tensor]:
-        if queries.shape[0] * queries.shape[1] > width:
-            y = calibration.queries(queries).transpose(0, 1)
-            return lambda tokens: _products(text, y, tokens)
-        weights = QueryWeights(text.bank, queries)
-        return lambda tokens: weights.logits(text.codes.rows(tokens))
+        asking = CodedQueries(text.bank, queries)
+        return lambda tokens: asking.logits(text.codes.rows(tokens))
 
     return of
 
 
-def _products(text: IndexedText, y: Tensor, tokens: slice) -> Tensor:
-    """``f32[t, H · n]`` for calibrated queries ``f32[H, n, d]``."""
-    keys, reads = text.bank.decode(text.codes.rows(tokens)), text.bank.calibration.tap_of_head
-    return torch.cat([keys[:, tap] @ own.T for tap, own in zip(reads, y, strict=True)], 1)
+class CodedQueries:
+    """Queries that ask codes.
+
+    Args:
+        bank: With which the text was encoded.
+        queries: ``f32[n, H, d]``, before rotary embedding.
+    """
+
+    def __init__(self, bank: Bank, queries: Tensor) -> None:
+        calibration, self._bank = bank.calibration, bank
+        self._weights: QueryWeights | None = None
+        if queries.shape[0] * queries.shape[1] <= len(calibration.taps) * calibration.head_dim:
+            self._weights = QueryWeights(bank, queries)
+        self._y = calibration.queries(queries).transpose(0, 1)
+
+    def logits(self, codes: Codes) -> Tensor:
+        """Logits of all question tokens at the text tokens of some codes, ``f32[t, H · n]``."""
+        if self._weights is not None:
+            return self._weights.logits(codes)
+        keys, reads = self._bank.decode(codes) - self._bank.offset, self._bank.calibration
+        return torch.cat(
+            [keys[:, tap] @ own.T for tap, own in zip(reads.tap_of_head, self._y, strict=True)], 1
+        )
 
 
 class AttentionScorer:

@@ -45,14 +45,22 @@ class MeaningScorer:
             raise InputError("this bank cannot score meaning; train a new one")
         self._text, self._head = text, head
         self._sums = sentence_sums(text, head, keys or _decoded(text))
+        self._near: tuple[float, Tensor] | None = None
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`."""
-        passages, calibration = self._text.passages, self._text.bank.calibration
-        near = passages.spread(self._sums, weighing.meaning_reach)
+        calibration = self._text.bank.calibration
         asks = [self._head.question(calibration.queries(question.queries)) for question in asked]
-        cosines = normalize(near, dim=1) @ torch.stack(asks).T
+        cosines = self._vectors(weighing.meaning_reach) @ torch.stack(asks).T
         return standardise(cosines).T[:, torch.from_numpy(candidates)]
+
+    def _vectors(self, reach: float) -> Tensor:
+        """Directions of sentences with what stands near them, ``f32[A, E]``; the last are kept."""
+        known = self._near
+        if known is None or known[0] != reach:
+            known = reach, normalize(self._text.passages.spread(self._sums, reach), dim=1)
+            self._near = known
+        return known[1]
 
 
 def sentence_sums(text: IndexedText, head: SentenceHead, keys: Callable[[slice], Tensor]) -> Tensor:

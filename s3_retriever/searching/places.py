@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.config import Weighing
     from s3_retriever.searching.attention import LogitsOf
+    from s3_retriever.searching.first_look import CellAttention
     from s3_retriever.searching.scorer import Asked, IndexedText
 
 
@@ -98,3 +99,23 @@ class AttentionDocumentScorer(_Documents):
 
 class AttentionPlaceScorer(_Named, AttentionDocumentScorer):
     """Attention of the tokens that name a document."""
+
+
+class CellDocumentScorer(_Documents):
+    """`AttentionDocumentScorer` as cells tell it, without a look at each token.
+
+    Args:
+        text: What is searched.
+        attention: Of questions over it.
+    """
+
+    def __init__(self, text: IndexedText, attention: CellAttention) -> None:
+        super().__init__(text)
+        self._attention = attention
+
+    def _found(self, asked: Asked) -> Tensor:
+        return self._attention.look(asked).documents()
+
+
+class CellPlaceScorer(_Named, CellDocumentScorer):
+    """`AttentionPlaceScorer` likewise."""

@@ -11,10 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from s3_retriever.searching.bm25 import Bm25, WordPostings
+from s3_retriever.searching.cells import make_cells
 from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from torch import Tensor
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from s3_retriever.codec.codes import JoinedCodes
     from s3_retriever.config import Weighing
     from s3_retriever.documents import Document
+    from s3_retriever.searching.cells import Cells
     from s3_retriever.searching.passages import Passages
 
 NOTHING = slice(0, 0)
@@ -56,18 +58,25 @@ class IndexedText:
         passages: Their A sentences.
         codes: Of their T tokens.
         bank: With which the codes were made.
+        known_cells: Gives `cells` that were made before; None to make them.
     """
 
     documents: tuple[Document, ...]
     passages: Passages
     codes: JoinedCodes
     bank: Bank
+    known_cells: Callable[[], Sequence[Cells]] | None = None
 
     def sentences(self) -> list[str]:
         """The sentences themselves, in order."""
         passages = self.passages
         places = zip(passages.document, passages.start, passages.end, strict=True)
         return [self.documents[number].text[start:end] for number, start, end in places]
+
+    @cached_property
+    def cells(self) -> Sequence[Cells]:
+        """Cells of near keys at each of the N taps."""
+        return self.known_cells() if self.known_cells else make_cells(self.bank, self.codes)
 
     @cached_property
     def word_postings(self) -> WordPostings:

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.candidates import AllSentences
+from s3_retriever.searching.first_look import CANDIDATES, CellAttention
 from s3_retriever.searching.fusion import Scores
 from s3_retriever.searching.scorer import Asked
-from s3_retriever.searching.scorers import SCORERS, document_parts_of, parts_of
+from s3_retriever.searching.scorers import QUICK, SCORERS, document_parts_of, parts_of
 from s3_retriever.searching.second_hop import hop_sources, with_hop
 from s3_retriever.searching.spans import cut_spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from s3_retriever.config import SearchConfig
+    from torch import Tensor
+
+    from s3_retriever.config import SearchConfig, Weighing
     from s3_retriever.documents import Span
     from s3_retriever.searching.candidates import CandidateGenerator
     from s3_retriever.searching.scorer import IndexedText, Scorer
     from s3_retriever.searching.second_hop import HopSource
+
+FAST_FROM = 100_000
+"""Tokens of a text from which on attention looks at cells first: a smaller one is soon read."""
 
 
 class Searcher:
@@ -31,6 +41,7 @@ class Searcher:
         candidates: Names the sentences worth scoring; all of them by default.
         scorers: Scorers by name, before those of `s3_retriever.searching.scorers.SCORERS`, which
             are made when they are first asked for.
+        fast_from: Tokens of a text from which on attention looks at cells first; see `FAST_FROM`.
     """
 
     def __init__(
@@ -39,10 +50,15 @@ class Searcher:
         *,
         candidates: CandidateGenerator | None = None,
         scorers: Mapping[str, Scorer] | None = None,
+        fast_from: int | None = None,
     ) -> None:
         self.text = text
         self._candidates = candidates or AllSentences(text)
         self._scorers = dict(scorers or {})
+        given = candidates is not None or "attention" in self._scorers
+        large = len(text.codes) >= (FAST_FROM if fast_from is None else fast_from)
+        self._fast = large and not given
+        self._quick: dict[str, Scorer] = {}
         self._renew_lock()
         renew_after_fork(self, Searcher._renew_lock)
 
@@ -50,10 +66,14 @@ class Searcher:
         self._making = Lock()
 
     def score(self, asked: Sequence[Asked], config: SearchConfig) -> list[Scores]:
-        """Score the sentences worth it for several questions, which share one pass over the text.
+        """Score the sentences worth it for several questions.
+
+        A small text is read whole, once for all questions. In a large one, unless `config` wants it
+        exact, attention looks at cells first, and reads the codes of the sentences alone that are
+        best by all evidence together (`s3_retriever.searching.first_look`).
 
         Args:
-            asked: Q questions; what is held at a time grows with their tokens together.
+            asked: Q questions; what is held at a time grows with their number.
             config: Names the scorers and weighs them.
 
         Returns:
@@ -62,18 +82,49 @@ class Searcher:
         """
         if not asked:
             return []
-        candidates, weighing = self._candidates.candidates(asked), config.weighing
+        parts = self._parts(config)
+        if self._fast and not config.exact and "attention" in parts.values():
+            return [self._look(question, parts, config.weighing) for question in asked]
+        candidates = self._candidates.candidates(asked)
         rows = {
-            part: self._scorer(name).scores(asked, candidates, weighing)
-            for part, name in self._parts(config).items()
+            part: self._scorer(name).scores(asked, candidates, config.weighing)
+            for part, name in parts.items()
         }
-        found = []
-        for number, question in enumerate(asked):
-            parts = {part: scores[number] for part, scores in rows.items()}
-            if question.place is None:
-                parts.pop("place", None)
-            found.append(self._with_document(Scores(candidates, parts, weighing)))
-        return found
+        return [
+            self._scores(question, candidates, {k: v[n] for k, v in rows.items()}, config.weighing)
+            for n, question in enumerate(asked)
+        ]
+
+    def _look(self, asked: Asked, parts: Mapping[str, str], weighing: Weighing) -> Scores:
+        """Score all sentences, those that seem best exactly."""
+        look, everything = self._attention.look(asked), np.arange(len(self.text.passages))
+        rows = {
+            part: look.scores(weighing)
+            if name == "attention"
+            else self._scorer(name, quick=True).scores([asked], everything, weighing)[0]
+            for part, name in parts.items()
+        }
+        first = self._scores(asked, everything, rows, weighing)
+        best = first.best(CANDIDATES)
+        refined = look.refined(best, weighing)
+        for part in (part for part, name in parts.items() if name == "attention"):
+            rows[part] = rows[part].index_copy(0, torch.from_numpy(best), refined)
+        return self._scores(asked, everything, rows, weighing)
+
+    @cached_property
+    def _attention(self) -> CellAttention:
+        with self._making:
+            return CellAttention(self.text, self.text.cells)
+
+    def _scores(
+        self,
+        asked: Asked,
+        candidates: np.ndarray,
+        parts: Mapping[str, Tensor],
+        weighing: Weighing,
+    ) -> Scores:
+        kept = {k: v for k, v in parts.items() if k != "place" or asked.place is not None}
+        return self._with_document(Scores(candidates, kept, weighing))
 
     def _parts(self, config: SearchConfig) -> dict[str, str]:
         parts = parts_of(config)
@@ -93,7 +144,11 @@ class Searcher:
         best = self.text.passages.best_of_document(scores.candidates, scores.total)
         return Scores(scores.candidates, {**scores.parts, "document": best}, scores.weighing)
 
-    def _scorer(self, name: str) -> Scorer:
+    def _scorer(self, name: str, quick: bool = False) -> Scorer:
+        if quick and name in QUICK and name not in self._scorers:
+            attention = self._attention
+            with self._making:
+                return self._quick.setdefault(name, QUICK[name](self.text, attention))
         with self._making:  # what is made on first use is made once
             if name not in self._scorers:
                 self._scorers[name] = SCORERS[name](self.text)

@@ -173,8 +173,18 @@ def test_many_queries_meet_the_keys_themselves(
     assert many.shape[0] * many.shape[1] > 3 * 16 >= queries.shape[0] * queries.shape[1]
     tokens = slice(3, 40)
     few = coded_logits(text)(queries)(tokens).view(37, len(HEADS), 1, 5).expand(-1, -1, 4, -1)
-    shift = coded_logits(text)(many)(tokens) - few.flatten(1)
-    torch.testing.assert_close(shift, shift[:1].expand_as(shift), rtol=0, atol=1e-3)
+    found = coded_logits(text)(many)(tokens)
+    torch.testing.assert_close(found, few.flatten(1), rtol=1e-4, atol=1e-3)
+
+
+def test_ranges_of_codes_are_their_rows(codes: Codes) -> None:
+    whole = joined(codes, 7, 7, 20)
+    starts, stops = np.array([0, 3, 19, 25]), np.array([2, 9, 21, 25])
+    found = whole.ranges(starts, stops)
+    wanted = [token for a, b in zip(starts, stops, strict=True) for token in range(a, b)]
+    for name in ("latents", "values", "residual"):
+        assert torch.equal(getattr(found, name), getattr(codes, name)[wanted])
+    assert len(whole.ranges(starts[:0], stops[:0]).latents) == 0
 
 
 @pytest.mark.parametrize("score", [attention, coactivated])
