@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -26,11 +27,42 @@ if TYPE_CHECKING:
     from s3_retriever.config import SearchConfig, Weighing
     from s3_retriever.documents import Span
     from s3_retriever.searching.candidates import CandidateGenerator
+    from s3_retriever.searching.first_look import FirstLook
     from s3_retriever.searching.scorer import IndexedText, Scorer
     from s3_retriever.searching.second_hop import HopSource
 
 FAST_FROM = 100_000
 """Tokens of a text from which on attention looks at cells first: a smaller one is soon read."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class First:
+    """What is known of a question before codes are read.
+
+    Attributes:
+        look: Of its attention.
+        rows: ``f32[A]`` for each part of the score, the model's attention as cells tell it.
+        best: ``int64[C]``, the sentences whose codes are worth reading, ascending.
+    """
+
+    look: FirstLook
+    rows: Mapping[str, Tensor]
+    best: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """What a look at a text has found.
+
+    Attributes:
+        asked: Q questions.
+        candidates: ``int64[C]``, the sentences that are scored, ascending.
+        firsts: Of each question, in a large text; None where candidates are scored straight away.
+    """
+
+    asked: Sequence[Asked]
+    candidates: np.ndarray
+    firsts: Sequence[First] | None = None
 
 
 class Searcher:
@@ -66,11 +98,7 @@ class Searcher:
         self._making = Lock()
 
     def score(self, asked: Sequence[Asked], config: SearchConfig) -> list[Scores]:
-        """Score the sentences worth it for several questions.
-
-        A small text is read whole, once for all questions. In a large one, unless `config` wants it
-        exact, attention looks at cells first, and reads the codes of the sentences alone that are
-        best by all evidence together (`s3_retriever.searching.first_look`).
+        """Score the sentences worth it for several questions: `look`, then `refine`.
 
         Args:
             asked: Q questions; what is held at a time grows with their number.
@@ -80,23 +108,27 @@ class Searcher:
             Q entries. Where there are several documents, every sentence also has a part in the
             best one of its document.
         """
-        if not asked:
-            return []
-        parts = self._parts(config)
-        if self._fast and not config.exact and "attention" in parts.values():
-            return [self._look(question, parts, config.weighing) for question in asked]
-        candidates = self._candidates.candidates(asked)
-        rows = {
-            part: self._scorer(name).scores(asked, candidates, config.weighing)
-            for part, name in parts.items()
-        }
-        return [
-            self._scores(question, candidates, {k: v[n] for k, v in rows.items()}, config.weighing)
-            for n, question in enumerate(asked)
-        ]
+        return self.refine(self.look(asked, config), config)
 
-    def _look(self, asked: Asked, parts: Mapping[str, str], weighing: Weighing) -> Scores:
-        """Score all sentences, those that seem best exactly."""
+    def look(self, asked: Sequence[Asked], config: SearchConfig) -> Looked:
+        """Find the sentences worth scoring.
+
+        A small text is read whole. In a large one, unless `config` wants it exact, attention looks
+        at cells first (`s3_retriever.searching.first_look`), and the sentences that are best by all
+        evidence together are worth reading their codes.
+
+        Args:
+            asked: Q questions.
+            config: As for `score`.
+        """
+        parts = self._parts(config)
+        if self._fast and not config.exact and "attention" in parts.values() and asked:
+            everything = np.arange(len(self.text.passages))
+            firsts = [self._first(question, parts, config.weighing) for question in asked]
+            return Looked(asked, everything, firsts)
+        return Looked(asked, self._candidates.candidates(asked) if asked else np.arange(0))
+
+    def _first(self, asked: Asked, parts: Mapping[str, str], weighing: Weighing) -> First:
         look, everything = self._attention.look(asked), np.arange(len(self.text.passages))
         rows = {
             part: look.scores(weighing)
@@ -104,12 +136,38 @@ class Searcher:
             else self._scorer(name, quick=True).scores([asked], everything, weighing)[0]
             for part, name in parts.items()
         }
-        first = self._scores(asked, everything, rows, weighing)
-        best = first.best(CANDIDATES)
-        refined = look.refined(best, weighing)
-        for part in (part for part, name in parts.items() if name == "attention"):
-            rows[part] = rows[part].index_copy(0, torch.from_numpy(best), refined)
-        return self._scores(asked, everything, rows, weighing)
+        best = self._scores(asked, everything, rows, weighing).best(CANDIDATES)
+        return First(look, rows, best)
+
+    def refine(self, looked: Looked, config: SearchConfig) -> list[Scores]:
+        """Score what a look has found; in a large text, attention reads the codes of the best.
+
+        Args:
+            looked: Of `look`.
+            config: As there.
+        """
+        parts, weighing = self._parts(config), config.weighing
+        asked, candidates = looked.asked, looked.candidates
+        if looked.firsts is None:
+            known = {
+                part: self._scorer(name).scores(asked, candidates, weighing)
+                for part, name in parts.items()
+                if asked
+            }
+            rows = [{part: row[n] for part, row in known.items()} for n in range(len(asked))]
+        else:
+            rows = [self._refined(first, parts, weighing) for first in looked.firsts]
+        both = zip(asked, rows, strict=True)
+        return [self._scores(question, candidates, row, weighing) for question, row in both]
+
+    def _refined(
+        self, first: First, parts: Mapping[str, str], weighing: Weighing
+    ) -> dict[str, Tensor]:
+        refined, places = first.look.refined(first.best, weighing), torch.from_numpy(first.best)
+        return {
+            part: row.index_copy(0, places, refined) if parts[part] == "attention" else row
+            for part, row in first.rows.items()
+        }
 
     @cached_property
     def _attention(self) -> CellAttention:
