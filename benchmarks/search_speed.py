@@ -5,10 +5,10 @@
     python benchmarks/search_speed.py --tokens 1000000
     python benchmarks/search_speed.py --recall SET...
 
-The text is synthetic where real text runs out: sentences of the reference of the Python language and
-of the texts that ship for calibration are drawn at random, with their words, their tokens and their
-codes; the residual of each token is that of another token, so that no key comes twice. Questions are
-real, and read by the model, which is left out of all times. Recall is over real sets.
+The text is synthetic where real text runs out: sentences of the reference of the Python language
+and of the texts that ship for calibration are drawn at random, with their words, their tokens and
+their codes; the residual of each token is that of another token, so that no key comes twice.
+Questions are real, and read by the model, which is left out of all times. Recall is over real sets.
 """
 
 from __future__ import annotations

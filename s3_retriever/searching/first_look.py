@@ -29,13 +29,16 @@ if TYPE_CHECKING:
     from s3_retriever.searching.cells import Cells
     from s3_retriever.searching.scorer import Asked, IndexedText
 
-SHARE = 2e-5
+SHARE = 5e-5
 """τ: a smaller share of a question token's attention leads nowhere."""
 
-CANDIDATES = 1000
-"""Sentences whose codes are read."""
+CANDIDATES = 500
+"""Sentences whose codes are read for a question."""
 
-_SAMPLES, _RUN, _EDGE = 64, 16, 4  # runs of sentences; of each, those at its edges only share
+LEAD_CANDIDATES = 250
+"""Sentences whose codes are read for what a span leads to."""
+
+_SAMPLES, _RUN, _EDGE = 32, 16, 4  # runs of sentences; of each, those at its edges only share
 _BLOCK_NUMBERS = 2**24
 _CANDIDATE_TOKENS = 2**15  # for the size of blocks: about what candidates hold
 

@@ -12,7 +12,7 @@ import torch
 
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.candidates import AllSentences
-from s3_retriever.searching.first_look import CANDIDATES, CellAttention
+from s3_retriever.searching.first_look import CANDIDATES, LEAD_CANDIDATES, CellAttention
 from s3_retriever.searching.fusion import Scores
 from s3_retriever.searching.scorer import Asked
 from s3_retriever.searching.scorers import QUICK, SCORERS, document_parts_of, parts_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from s3_retriever.searching.scorer import IndexedText, Scorer
     from s3_retriever.searching.second_hop import HopSource
 
-FAST_FROM = 100_000
+FAST_FROM = 200_000
 """Tokens of a text from which on attention looks at cells first: a smaller one is soon read."""
 
 
@@ -110,7 +110,7 @@ class Searcher:
         """
         return self.refine(self.look(asked, config), config)
 
-    def look(self, asked: Sequence[Asked], config: SearchConfig) -> Looked:
+    def look(self, asked: Sequence[Asked], config: SearchConfig, most: int | None = None) -> Looked:
         """Find the sentences worth scoring.
 
         A small text is read whole. In a large one, unless `config` wants it exact, attention looks
@@ -120,15 +120,20 @@ class Searcher:
         Args:
             asked: Q questions.
             config: As for `score`.
+            most: Sentences of a large text that are worth it, for each question; `CANDIDATES` by
+                default.
         """
         parts = self._parts(config)
         if self._fast and not config.exact and "attention" in parts.values() and asked:
             everything = np.arange(len(self.text.passages))
-            firsts = [self._first(question, parts, config.weighing) for question in asked]
+            most = CANDIDATES if most is None else most
+            firsts = [self._first(question, parts, config.weighing, most) for question in asked]
             return Looked(asked, everything, firsts)
         return Looked(asked, self._candidates.candidates(asked) if asked else np.arange(0))
 
-    def _first(self, asked: Asked, parts: Mapping[str, str], weighing: Weighing) -> First:
+    def _first(
+        self, asked: Asked, parts: Mapping[str, str], weighing: Weighing, most: int
+    ) -> First:
         look, everything = self._attention.look(asked), np.arange(len(self.text.passages))
         rows = {
             part: look.scores(weighing)
@@ -136,7 +141,7 @@ class Searcher:
             else self._scorer(name, quick=True).scores([asked], everything, weighing)[0]
             for part, name in parts.items()
         }
-        best = self._scores(asked, everything, rows, weighing).best(CANDIDATES)
+        best = self._scores(asked, everything, rows, weighing).best(most)
         return First(look, rows, best)
 
     def refine(self, looked: Looked, config: SearchConfig) -> list[Scores]:
@@ -234,7 +239,7 @@ class Searcher:
         both = zip(sources, leads, strict=True)
         kept = [(source, lead) for source, lead in both if lead is not None]
         asked = [Asked(lead.text, lead.queries, source.home) for source, lead in kept]
-        found = self.score(asked, config)
+        found = self.refine(self.look(asked, config, LEAD_CANDIDATES), config)
         return with_hop(self.text, scores, [source for source, _ in kept], found)
 
     def spans(self, scores: Scores, config: SearchConfig) -> tuple[Span, ...]:

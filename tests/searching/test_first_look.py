@@ -75,6 +75,7 @@ def asked(tiny_backbone: Backbone, bank: Bank, text: IndexedText) -> list[Asked]
 def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """All cells lead to sentences, and all sentences are read."""
     monkeypatch.setattr(searcher, "CANDIDATES", 10**6)
+    monkeypatch.setattr(searcher, "LEAD_CANDIDATES", 10**6)
     monkeypatch.setattr(first_look, "SHARE", 0.0)
 
 
@@ -231,6 +232,20 @@ def test_large_texts_are_searched_with_a_second_hop(
     assert len({span.id for span in fast} & {span.id for span in exact}) >= 10
     for span in fast:
         assert topics[span.document_id][span.start : span.end] == span.text
+
+
+def test_a_second_hop_over_all_cells_and_sentences_is_the_exact_one(
+    everywhere: None, text: IndexedText, asked: list[Asked]
+) -> None:
+    own = Searcher(text, fast_from=0)
+    totals = []
+    for config in (FAST, EXACT):
+        (scores,) = own.score(asked[:1], config)
+        sources = own.hop_sources(scores)
+        leads = [asked[3], None, replace(asked[2], without=slice(0, 0))][: len(sources)]
+        totals.append(own.hop(scores, sources, leads, config).parts["hop"])
+    assert totals[0].std() > 0
+    torch.testing.assert_close(*totals, rtol=1e-2, atol=1e-2)
 
 
 def test_groups_are_near_and_none_is_empty() -> None:
