@@ -150,6 +150,7 @@ class SearchFields(BaseModel):
     token_budget: int | None = Field(default=None, ge=1)
     scoring: str = "attention"
     bm25: bool = True
+    exact: bool = False
     second_hop: bool = True
     bias_tokens: int = Field(default=0, ge=0)
     order: Literal["score", "document"] = "score"
@@ -167,6 +168,9 @@ class SearchConfig(Config, SearchFields):
             ``"attention"`` (softmax late interaction through the codes) or ``"coactivation"``
             (equation 7 of arXiv 2601.17702).
         bm25: Fuse with BM25.
+        exact: Let attention read the codes of every token. Otherwise, in a text of more than
+            `s3_retriever.searching.searcher.FAST_FROM` tokens, cells of near keys tell which
+            sentences are worth it (see `s3_retriever.searching.first_look`).
         second_hop: Ask the other documents for what the best spans name (see
             `s3_retriever.reading.leads`).
         bias_tokens: Tokens of lead and of tail of each document that a span comes from, given to
@@ -197,6 +201,7 @@ class SearchSettings(TypedDict, total=False):
     token_budget: int | Unset | None
     scoring: str | Unset | None
     bm25: bool | Unset | None
+    exact: bool | Unset | None
     second_hop: bool | Unset | None
     bias_tokens: int | Unset | None
     order: str | Unset | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.cli import common
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         spans = [common.span_json(span) for span in found]
         common.print_json(
-            {"question": args.question, "spans": spans, "seconds": dict(found.seconds)}
+            {"question": args.question, "spans": spans, "seconds": asdict(found.seconds)}
         )
     else:
         print("\n".join(common.span_lines(found.spans)) or "nothing found")

@@ -153,6 +153,18 @@ class Bank:
             x += self.residual.decode(codes.residual)
         return x.view(len(x), len(self.calibration.taps), -1)
 
+    @cached_property
+    def offset(self) -> Tensor:
+        """``f32[N, d]``: what `decode` adds to the key of every token, whatever its codes.
+
+        All logits of a question token are higher by its product with this, so that no softmax over
+        the text sees it; `QueryWeights` leaves it out.
+        """
+        x = torch.empty(len(self.calibration.taps), self.calibration.head_dim)
+        for sae, site in zip(self.saes, self.sites, strict=True):
+            x[list(site)] = sae.b_dec.view(len(site), -1)
+        return x
+
     def _reconstruct(self, latents: Tensor, values: Tensor) -> Tensor:
         """Decode latents ``int[R, S]`` and stored values ``uint8[R, S]``: ``f32[R, N · d]``."""
         taps, d = len(self.calibration.taps), self.calibration.head_dim

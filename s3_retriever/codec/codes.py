@@ -101,3 +101,29 @@ class JoinedCodes:
             for name in ("latents", "values", "residual")
         )
         return Codes(latents, values, residual, torch.tensor(True))
+
+    def ranges(self, starts: np.ndarray, stops: np.ndarray) -> Codes:
+        """Return the codes of several ranges of tokens, end to end, in memory of their own.
+
+        Args:
+            starts: ``int64[C]``, ascending.
+            stops: ``int64[C]``; no range overlaps the next.
+        """
+        pieces: list[tuple[TokenCodes, slice]] = []
+        firsts = np.searchsorted(self.bounds, starts, side="right") - 1
+        bounds = self.bounds.tolist()
+        for number, start, stop in zip(
+            firsts.tolist(), starts.tolist(), stops.tolist(), strict=True
+        ):
+            while start < stop:
+                begin, end = bounds[number], bounds[number + 1]
+                own = slice(start - begin, min(stop, end) - begin)
+                pieces.append((self.parts[number], own))
+                start, number = max(end, start), number + 1
+        if not pieces:
+            return self.rows(slice(0, 0))
+        latents, values, residual = (
+            torch.from_numpy(np.concatenate([getattr(part, name)[own] for part, own in pieces]))
+            for name in ("latents", "values", "residual")
+        )
+        return Codes(latents, values, residual, torch.tensor(True))

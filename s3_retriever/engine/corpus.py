@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import numpy as np
 from s3_retriever.codec import JoinedCodes
 from s3_retriever.errors import InputError, some_of
 from s3_retriever.fork import renew_after_fork
+from s3_retriever.searching.cells import make_cells
 from s3_retriever.searching.filters import Filter, matches
 from s3_retriever.searching.passages import cut_passages
 from s3_retriever.searching.scorer import IndexedText
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.codec import Bank, TokenCodes
     from s3_retriever.documents import Document, Span
+    from s3_retriever.searching.cells import Cells
 
 _SEARCHERS_KEPT = 5
 
@@ -53,12 +56,13 @@ class Corpus:
         )
         self._bank = bank
         self._sums = sums or SentenceSums()
+        self._cells: list[Cells] = []
         self._searchers: OrderedDict[bytes, Searcher] = OrderedDict()
         self._renew_lock()
         renew_after_fork(self, Corpus._renew_lock)
 
     def _renew_lock(self) -> None:
-        self._making = Lock()
+        self._making, self._cutting = Lock(), Lock()
 
     def entries(self) -> Iterable[tuple[Document, TokenCodes]]:
         """Each document with its codes."""
@@ -115,7 +119,17 @@ class Corpus:
     def _searcher(self, numbers: Sequence[int]) -> Searcher:
         entries = tuple(self.entries())
         documents, codes = zip(*(entries[number] for number in numbers), strict=True)
-        return Searcher(indexed_text(documents, codes, self._bank, self._sums))
+        text = indexed_text(documents, codes, self._bank, self._sums)
+        return Searcher(replace(text, known_cells=lambda: self._cells_of(numbers)))
+
+    def _cells_of(self, numbers: Sequence[int]) -> list[Cells]:
+        """The cells of some documents: those of all, made once, with their tokens alone."""
+        with self._cutting:
+            if not self._cells:
+                self._cells = make_cells(self._bank, JoinedCodes(tuple(self.codes.values())))
+        bounds = np.cumsum([0, *map(len, self.codes.values())])
+        tokens = np.concatenate([np.arange(bounds[n], bounds[n + 1]) for n in numbers])
+        return [own.some(tokens) for own in self._cells]
 
 
 def indexed_text(
@@ -133,5 +147,5 @@ def indexed_text(
         sums: Of these documents and others, as far as they were made.
     """
     passages = cut_passages(documents, [own.ends for own in codes])
-    kept = sums or SentenceSums()
-    return IndexedText(tuple(documents), passages, JoinedCodes(codes), bank, kept)
+    joined = JoinedCodes(codes)
+    return IndexedText(tuple(documents), passages, joined, bank, sums or SentenceSums())

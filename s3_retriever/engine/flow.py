@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from s3_retriever.engine.results import SearchSeconds
 from s3_retriever.searching.scorer import Asked
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ class Found(NamedTuple):
 
     Attributes:
         spans: In the order asked for.
-        seconds: Wall-clock seconds of ``"read"``, what goes through the model, and ``"search"``.
+        seconds: Where the time went.
     """
 
     spans: tuple[Span, ...]
-    seconds: dict[str, float]
+    seconds: SearchSeconds
 
 
 def find(
@@ -61,12 +62,14 @@ def _find(
         read = reader.questions(questions)
     scores, apart = [], searcher.tells_places(config)
     for number, question in enumerate(read):
-        with clock.searching(number):
-            scores += searcher.score([_asked(question, apart)], config)
+        with clock.step(number, "candidates"):
+            looked = searcher.look([_asked(question, apart)], config)
+        with clock.step(number, "scores"):
+            scores += searcher.refine(looked, config)
     if config.second_hop:
         scores = _second_hop(reader, searcher, questions, scores, config, clock)
     for number, own in enumerate(scores):
-        with clock.searching(number):
+        with clock.step(number, "spans"):
             spans = searcher.spans(own, config)
         yield Found(spans, clock.seconds(number))
 
@@ -82,7 +85,7 @@ def _second_hop(
     """Score again; the leads of all questions are read together."""
     sources = []
     for number, own in enumerate(scores):
-        with clock.searching(number):
+        with clock.step(number, "hop"):
             sources.append(searcher.hop_sources(own))
     with clock.reading():
         both = zip(questions, sources, strict=True)
@@ -90,7 +93,7 @@ def _second_hop(
     again = []
     for number, own in enumerate(scores):
         asked = [_led(next(leads)) for _ in sources[number]]
-        with clock.searching(number):
+        with clock.step(number, "hop"):
             again.append(searcher.hop(own, sources[number], asked, config))
     return again
 
@@ -108,11 +111,11 @@ def _led(lead: Lead) -> Asked | None:
 
 
 class _Clock:
-    """Seconds of reading, which questions share equally, and of each question's own search."""
+    """Seconds of reading, which questions share equally, and of each question's own steps."""
 
     def __init__(self, questions: int) -> None:
         self._read = 0.0
-        self._search = [0.0] * questions
+        self._steps: list[dict[str, float]] = [{} for _ in range(questions)]
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -121,10 +124,11 @@ class _Clock:
         self._read += perf_counter() - begun
 
     @contextmanager
-    def searching(self, number: int) -> Iterator[None]:
+    def step(self, number: int, name: str) -> Iterator[None]:
         begun = perf_counter()
         yield
-        self._search[number] += perf_counter() - begun
+        steps = self._steps[number]
+        steps[name] = steps.get(name, 0.0) + perf_counter() - begun
 
-    def seconds(self, number: int) -> dict[str, float]:
-        return {"read": self._read / len(self._search), "search": self._search[number]}
+    def seconds(self, number: int) -> SearchSeconds:
+        return SearchSeconds(read=self._read / len(self._steps), **self._steps[number])

@@ -20,7 +20,7 @@ from s3_retriever.engine.corpus import Corpus
 from s3_retriever.engine.flow import find
 from s3_retriever.engine.intake import take_in
 from s3_retriever.engine.resolve import check_model, resolve_backbone, resolve_bank
-from s3_retriever.engine.results import IndexStats, SearchResult
+from s3_retriever.engine.results import IndexStats, SearchResult, SearchSeconds
 from s3_retriever.engine.settings import search_config
 from s3_retriever.engine.store import State
 from s3_retriever.engine.stores import store_at
@@ -223,7 +223,7 @@ class EndogenousIndex:
         corpus = self._corpus
         searcher = corpus.searcher(filter)
         if searcher is None or not checked:
-            return [SearchResult(question, (), {}, {}) for question in checked]
+            return [SearchResult(question, (), SearchSeconds(), {}) for question in checked]
         reader = QuestionReader(self.backbone, self.bank, self.scan_config)
         return [
             SearchResult(question, spans, seconds, corpus.sources_of(spans))
@@ -297,7 +297,7 @@ class EndogenousIndex:
         """
         config = self.answer_config.replace(**settings)
         found, prompt = self._prompt(question, filter, search, config)
-        seconds = dict(found.seconds)
+        seconds = {"read": found.seconds.read, "search": found.seconds.search}
         if prompt is None:
             return AnswerStream(question, (), 0, seconds, iter(()))
         pieces = self._generator.stream(

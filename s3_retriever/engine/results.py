@@ -18,6 +18,32 @@ _WORD = re.compile(r"^\S*\s*")
 _LAST_WORD = re.compile(r"\s*\S*$")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSeconds:
+    """Where the time of a search went, in wall-clock seconds.
+
+    Attributes:
+        read: All that goes through the model: the question and, for a second hop, the best spans
+            behind it; for questions read together, an equal share each.
+        candidates: Finding the sentences worth scoring; in a large text, with all evidence but the
+            codes.
+        scores: Scoring them, from the codes.
+        hop: Choosing the spans that lead on, and scoring again with what they lead to.
+        spans: Cutting the spans.
+    """
+
+    read: float = 0.0
+    candidates: float = 0.0
+    scores: float = 0.0
+    hop: float = 0.0
+    spans: float = 0.0
+
+    @property
+    def search(self) -> float:
+        """All but reading."""
+        return self.candidates + self.scores + self.hop + self.spans
+
+
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """The spans found for one question; iterating and indexing give the spans.
@@ -25,15 +51,13 @@ class SearchResult:
     Attributes:
         question: The question as asked.
         spans: In the order asked for: best first, or reading order.
-        seconds: Wall-clock seconds of ``"read"`` (all that goes through the model: the question
-            and, for a second hop, the best spans behind it; for questions read together, an equal
-            share each) and ``"search"``.
+        seconds: Where the time went.
         sources: The documents the spans come from, by id.
     """
 
     question: str
     spans: tuple[Span, ...]
-    seconds: Mapping[str, float] = field(compare=False)
+    seconds: SearchSeconds = field(compare=False)
     sources: Mapping[str, Document] = field(repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Span]:

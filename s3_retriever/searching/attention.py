@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -13,15 +14,16 @@ from s3_retriever.searching.fusion import standardise
 from s3_retriever.searching.passages import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from s3_retriever.codec import Calibration
+    from s3_retriever.codec import Bank, Calibration, Codes
     from s3_retriever.config import Weighing
     from s3_retriever.searching.passages import Passages
     from s3_retriever.searching.scorer import Asked, IndexedText
 
 _LOWEST, _TINY = -1e30, 1e-30  # where all tokens are left out
 _BLOCK_TOKENS = 4096
+_BLOCK_NUMBERS = 2**24  # what a block of question tokens may hold: 64 MiB, and a few times that
 
 
 LogitsOf: TypeAlias = "Callable[[Tensor], Callable[[slice], Tensor]]"
@@ -34,18 +36,47 @@ def coded_logits(text: IndexedText) -> LogitsOf:
 
     The logit of question token i at text token t is ``y_i · x̂_t``, with x̂ the key that the codes
     and their residual stand for: feature co-activation, weighted by how strongly the question
-    attends to each feature (`QueryWeights`).
+    attends to each feature (`QueryWeights`). Where more tokens ask than a key has numbers, the
+    keys themselves are put together.
     """
 
     def of(queries: Tensor) -> Callable[[slice], Tensor]:
-        weights = QueryWeights(text.bank, queries)
-        return lambda tokens: weights.logits(text.codes.rows(tokens))
+        asking = CodedQueries(text.bank, queries)
+        return lambda tokens: asking.logits(text.codes.rows(tokens))
 
     return of
 
 
+class CodedQueries:
+    """Queries that ask codes.
+
+    Args:
+        bank: With which the text was encoded.
+        queries: ``f32[n, H, d]``, before rotary embedding.
+    """
+
+    def __init__(self, bank: Bank, queries: Tensor) -> None:
+        calibration, self._bank = bank.calibration, bank
+        self._weights: QueryWeights | None = None
+        if queries.shape[0] * queries.shape[1] <= len(calibration.taps) * calibration.head_dim:
+            self._weights = QueryWeights(bank, queries)
+        self._y = calibration.queries(queries).transpose(0, 1)
+
+    def logits(self, codes: Codes) -> Tensor:
+        """Logits of all question tokens at the text tokens of some codes, ``f32[t, H · n]``."""
+        if self._weights is not None:
+            return self._weights.logits(codes)
+        keys, reads = self._bank.decode(codes) - self._bank.offset, self._bank.calibration
+        return torch.cat(
+            [keys[:, tap] @ own.T for tap, own in zip(reads.tap_of_head, self._y, strict=True)], 1
+        )
+
+
 class AttentionScorer:
-    """Scores sentences by late interaction; `shares_of` and `summed` make scores of the logits.
+    """Scores sentences by late interaction.
+
+    Neighbours share what they get of each question token's attention (`shares_of`). The shares are
+    summed over question tokens; sums are standardised and averaged with the weights of the heads.
 
     Args:
         text: What is searched.
@@ -56,12 +87,57 @@ class AttentionScorer:
         self._text, self._logits = text, logits or coded_logits(text)
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
-        """See `s3_retriever.searching.scorer.Scorer`; all questions in one pass over the text."""
-        text, calibration = self._text, self._text.bank.calibration
-        logits = self._logits(torch.cat([question.queries for question in asked]))
-        shares = shares_of(logits, asked, calibration, text.passages)
-        scores = summed(shares, asked, calibration, text.passages, weighing)
+        """See `s3_retriever.searching.scorer.Scorer`.
+
+        Questions share passes over the text; long ones take several, so that what is held does not
+        grow with them.
+        """
+        passages, weights = self._text.passages, self._text.bank.calibration.head_shares
+        sums = torch.zeros(len(asked), len(passages), len(weights))
+        for number, shares in share_blocks(self._text, self._logits, asked):
+            sums[number] += passages.smooth(shares, weighing.reach, weighing.power).sum(2)
+        scores = torch.stack([standardise(own) @ weights for own in sums])
         return scores[:, torch.from_numpy(candidates)]
+
+
+def share_blocks(
+    text: IndexedText, logits: LogitsOf, asked: Sequence[Asked]
+) -> Iterator[tuple[int, Tensor]]:
+    """What sentences get of the attention of questions, some question tokens at a time.
+
+    Args:
+        text: What is searched.
+        logits: Of its tokens.
+        asked: Q questions.
+
+    Yields:
+        The number of a question and `shares_of` some of its tokens, ``f32[A, H, n']``.
+    """
+    calibration = text.bank.calibration
+    heads = len(calibration.heads)
+    rows = max(len(text.passages), _BLOCK_TOKENS)
+    for block in _blocks_of(asked, max(_BLOCK_NUMBERS // (rows * heads), 1)):
+        pieces = [piece for _, piece in block]
+        own = logits(torch.cat([piece.queries for piece in pieces]))
+        shares = shares_of(own, pieces, calibration, text.passages)
+        parts = torch.split(shares.view(len(shares), heads, -1), [*map(_tokens, pieces)], 2)
+        yield from zip((number for number, _ in block), parts, strict=True)
+
+
+def _blocks_of(asked: Sequence[Asked], most: int) -> Iterator[list[tuple[int, Asked]]]:
+    """Questions and parts of questions, with their numbers, of at most so many tokens together."""
+    block: list[tuple[int, Asked]] = []
+    free = most
+    for number, question in enumerate(asked):
+        left = question.queries
+        while len(left):
+            block.append((number, replace(question, queries=left[:free])))
+            left, free = left[free:], free - len(left[:free])
+            if not free:
+                yield block
+                block, free = [], most
+    if block:
+        yield block
 
 
 def shares_of(
@@ -96,31 +172,6 @@ def shares_of(
         return block
 
     return softmax_peaks(attended, heads * int(columns[-1]), passages)
-
-
-def summed(
-    shares: Tensor,
-    asked: Sequence[Asked],
-    calibration: Calibration,
-    passages: Passages,
-    weighing: Weighing,
-) -> Tensor:
-    """Scores of sentences from their shares of attention: ``f32[Q, A]``.
-
-    Neighbours share theirs. The shares are summed over question tokens; sums are standardised and
-    averaged with the weights of the heads.
-
-    Args:
-        shares: ``f32[A, H · n]``, see `shares_of`.
-        asked: Q questions of n tokens together.
-        calibration: Holds the weights of the H heads.
-        passages: The A sentences of the text.
-        weighing: How far neighbours share.
-    """
-    weights = calibration.head_shares
-    smooth = passages.smooth(shares, weighing.reach, weighing.power)
-    columns = torch.split(smooth.view(len(passages), len(weights), -1), [*map(_tokens, asked)], 2)
-    return torch.stack([standardise(part.sum(2)) @ weights for part in columns])
 
 
 def _tokens(asked: Asked) -> int:

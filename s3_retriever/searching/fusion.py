@@ -64,6 +64,14 @@ class Scores:
         """``f32[C]``: the parts, weighed and added."""
         return fuse(self.parts, self.weighing)
 
+    def best(self, most: int) -> np.ndarray:
+        """The candidates of the highest totals: ``int64[C']``, ascending, at most so many."""
+        total = self.total.numpy()
+        if len(total) <= most:
+            return self.candidates
+        chosen = np.argpartition(-total, most)[:most]
+        return self.candidates[np.sort(chosen)]
+
     def over(self, sentences: int, rest: float) -> Tensor:
         """The total as ``f32[A]``, with `rest` for sentences that were not scored."""
         whole = torch.full((sentences,), rest)

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from s3_retriever.searching.passages import Passages
+
+_TRIED = 64  # sentences that are sorted for each span that is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def pick(scores: np.ndarray, passages: Passages, most: int, span_characters: int
     """
     free = np.ones(len(passages), dtype=bool)
     peaks: list[Peak] = []
-    for top in np.argsort(-scores, kind="stable"):
+    for top in _best_first(scores, _TRIED * most):
         if len(peaks) == most or scores[top] == -np.inf:
             break
         if free[top]:
@@ -52,6 +56,19 @@ def pick(scores: np.ndarray, passages: Passages, most: int, span_characters: int
             free[first:last] = False
             peaks.append(Peak(first, last, int(top)))
     return peaks
+
+
+def _best_first(scores: np.ndarray, few: int) -> Iterator[int]:
+    """Numbers of sentences by score; the best few are sorted first, the others if they are asked.
+
+    Ties go to the earlier one.
+    """
+    left = np.ones(len(scores), dtype=bool)
+    if few < len(scores):
+        left = scores >= np.partition(scores, -few)[-few]
+    for part in (left, ~left):
+        numbers = np.flatnonzero(part)
+        yield from numbers[np.argsort(-scores[numbers], kind="stable")].tolist()
 
 
 def _grow(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from s3_retriever.searching.attention import coded_logits, shares_of
+from s3_retriever.searching.attention import coded_logits, share_blocks
 from s3_retriever.searching.fusion import standardise
 from s3_retriever.text.words import words
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.config import Weighing
     from s3_retriever.searching.attention import LogitsOf
+    from s3_retriever.searching.first_look import CellAttention
     from s3_retriever.searching.scorer import Asked, IndexedText
 
 
@@ -87,13 +88,34 @@ class AttentionDocumentScorer(_Documents):
 
     def _found(self, asked: Asked) -> Tensor:
         text, calibration = self._text, self._text.bank.calibration
-        shares = shares_of(self._logits(asked.queries), [asked], calibration, text.passages)
-        document = torch.from_numpy(text.passages.document)[:, None].expand_as(shares)
-        best = torch.zeros(len(text.documents), shares.shape[1])
-        best.scatter_reduce_(0, document, shares, "amax")
-        per_head = best.view(len(best), len(calibration.heads), -1).sum(2)
-        return standardise(per_head) @ calibration.head_shares
+        sums = torch.zeros(len(text.documents), len(calibration.heads))
+        document = torch.from_numpy(text.passages.document)[:, None, None]
+        for _, shares in share_blocks(text, self._logits, [asked]):
+            best = torch.zeros(len(text.documents), *shares.shape[1:])
+            best.scatter_reduce_(0, document.expand_as(shares), shares, "amax")
+            sums += best.sum(2)
+        return standardise(sums) @ calibration.head_shares
 
 
 class AttentionPlaceScorer(_Named, AttentionDocumentScorer):
     """Attention of the tokens that name a document."""
+
+
+class CellDocumentScorer(_Documents):
+    """`AttentionDocumentScorer` as cells tell it, without a look at each token.
+
+    Args:
+        text: What is searched.
+        attention: Of questions over it.
+    """
+
+    def __init__(self, text: IndexedText, attention: CellAttention) -> None:
+        super().__init__(text)
+        self._attention = attention
+
+    def _found(self, asked: Asked) -> Tensor:
+        return self._attention.look(asked).documents()
+
+
+class CellPlaceScorer(_Named, CellDocumentScorer):
+    """`AttentionPlaceScorer` likewise."""

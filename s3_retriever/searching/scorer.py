@@ -11,10 +11,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from s3_retriever.searching.bm25 import Bm25, WordPostings
+from s3_retriever.searching.cells import make_cells
+from s3_retriever.searching.sums import SentenceSums
 from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from torch import Tensor
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from s3_retriever.codec.codes import JoinedCodes
     from s3_retriever.config import Weighing
     from s3_retriever.documents import Document
+    from s3_retriever.searching.cells import Cells
     from s3_retriever.searching.passages import Passages
-    from s3_retriever.searching.sums import SentenceSums
 
 NOTHING = slice(0, 0)
 """No sentences."""
@@ -58,19 +60,26 @@ class IndexedText:
         codes: Of their T tokens.
         bank: With which the codes were made.
         sums: Makes and keeps vectors of sentences; may be shared by texts of the same bank.
+        known_cells: Gives `cells` that were made before; None to make them.
     """
 
     documents: tuple[Document, ...]
     passages: Passages
     codes: JoinedCodes
     bank: Bank
-    sums: SentenceSums
+    sums: SentenceSums = field(default_factory=SentenceSums)
+    known_cells: Callable[[], Sequence[Cells]] | None = None
 
     def sentences(self) -> list[str]:
         """The sentences themselves, in order."""
         passages = self.passages
         places = zip(passages.document, passages.start, passages.end, strict=True)
         return [self.documents[number].text[start:end] for number, start, end in places]
+
+    @cached_property
+    def cells(self) -> Sequence[Cells]:
+        """Cells of near keys at each of the N taps."""
+        return self.known_cells() if self.known_cells else make_cells(self.bank, self.codes)
 
     @cached_property
     def word_postings(self) -> WordPostings:

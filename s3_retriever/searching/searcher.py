@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.candidates import AllSentences
+from s3_retriever.searching.first_look import CANDIDATES, LEAD_CANDIDATES, CellAttention
 from s3_retriever.searching.fusion import Scores
 from s3_retriever.searching.scorer import Asked
-from s3_retriever.searching.scorers import SCORERS, document_parts_of, parts_of
+from s3_retriever.searching.scorers import QUICK, SCORERS, document_parts_of, parts_of
 from s3_retriever.searching.second_hop import hop_sources, with_hop
 from s3_retriever.searching.spans import cut_spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from s3_retriever.config import SearchConfig
+    from torch import Tensor
+
+    from s3_retriever.config import SearchConfig, Weighing
     from s3_retriever.documents import Span
     from s3_retriever.searching.candidates import CandidateGenerator
+    from s3_retriever.searching.first_look import FirstLook
     from s3_retriever.searching.scorer import IndexedText, Scorer
     from s3_retriever.searching.second_hop import HopSource
+
+FAST_FROM = 200_000
+"""Tokens of a text from which on attention looks at cells first: a smaller one is soon read."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class First:
+    """What is known of a question before codes are read.
+
+    Attributes:
+        look: Of its attention.
+        rows: ``f32[A]`` for each part of the score, the model's attention as cells tell it.
+        best: ``int64[C]``, the sentences whose codes are worth reading, ascending.
+    """
+
+    look: FirstLook
+    rows: Mapping[str, Tensor]
+    best: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """What a look at a text has found.
+
+    Attributes:
+        asked: Q questions.
+        candidates: ``int64[C]``, the sentences that are scored, ascending.
+        firsts: Of each question, in a large text; None where candidates are scored straight away.
+    """
+
+    asked: Sequence[Asked]
+    candidates: np.ndarray
+    firsts: Sequence[First] | None = None
 
 
 class Searcher:
@@ -31,6 +73,7 @@ class Searcher:
         candidates: Names the sentences worth scoring; all of them by default.
         scorers: Scorers by name, before those of `s3_retriever.searching.scorers.SCORERS`, which
             are made when they are first asked for.
+        fast_from: Tokens of a text from which on attention looks at cells first; see `FAST_FROM`.
     """
 
     def __init__(
@@ -39,10 +82,15 @@ class Searcher:
         *,
         candidates: CandidateGenerator | None = None,
         scorers: Mapping[str, Scorer] | None = None,
+        fast_from: int | None = None,
     ) -> None:
         self.text = text
         self._candidates = candidates or AllSentences(text)
         self._scorers = dict(scorers or {})
+        given = candidates is not None or "attention" in self._scorers
+        large = len(text.codes) >= (FAST_FROM if fast_from is None else fast_from)
+        self._fast = large and not given
+        self._quick: dict[str, Scorer] = {}
         self._renew_lock()
         renew_after_fork(self, Searcher._renew_lock)
 
@@ -50,30 +98,96 @@ class Searcher:
         self._making = Lock()
 
     def score(self, asked: Sequence[Asked], config: SearchConfig) -> list[Scores]:
-        """Score the sentences worth it for several questions, which share one pass over the text.
+        """Score the sentences worth it for several questions: `look`, then `refine`.
 
         Args:
-            asked: Q questions; what is held at a time grows with their tokens together.
+            asked: Q questions; what is held at a time grows with their number.
             config: Names the scorers and weighs them.
 
         Returns:
             Q entries. Where there are several documents, every sentence also has a part in the
             best one of its document.
         """
-        if not asked:
-            return []
-        candidates, weighing = self._candidates.candidates(asked), config.weighing
+        return self.refine(self.look(asked, config), config)
+
+    def look(self, asked: Sequence[Asked], config: SearchConfig, most: int | None = None) -> Looked:
+        """Find the sentences worth scoring.
+
+        A small text is read whole. In a large one, unless `config` wants it exact, attention looks
+        at cells first (`s3_retriever.searching.first_look`), and the sentences that are best by all
+        evidence together are worth reading their codes.
+
+        Args:
+            asked: Q questions.
+            config: As for `score`.
+            most: Sentences of a large text that are worth it, for each question; `CANDIDATES` by
+                default.
+        """
+        parts = self._parts(config)
+        if self._fast and not config.exact and "attention" in parts.values() and asked:
+            everything = np.arange(len(self.text.passages))
+            most = CANDIDATES if most is None else most
+            firsts = [self._first(question, parts, config.weighing, most) for question in asked]
+            return Looked(asked, everything, firsts)
+        return Looked(asked, self._candidates.candidates(asked) if asked else np.arange(0))
+
+    def _first(
+        self, asked: Asked, parts: Mapping[str, str], weighing: Weighing, most: int
+    ) -> First:
+        look, everything = self._attention.look(asked), np.arange(len(self.text.passages))
         rows = {
-            part: self._scorer(name).scores(asked, candidates, weighing)
-            for part, name in self._parts(config).items()
+            part: look.scores(weighing)
+            if name == "attention"
+            else self._scorer(name, quick=True).scores([asked], everything, weighing)[0]
+            for part, name in parts.items()
         }
-        found = []
-        for number, question in enumerate(asked):
-            parts = {part: scores[number] for part, scores in rows.items()}
-            if question.place is None:
-                parts.pop("place", None)
-            found.append(self._with_document(Scores(candidates, parts, weighing)))
-        return found
+        best = self._scores(asked, everything, rows, weighing).best(most)
+        return First(look, rows, best)
+
+    def refine(self, looked: Looked, config: SearchConfig) -> list[Scores]:
+        """Score what a look has found; in a large text, attention reads the codes of the best.
+
+        Args:
+            looked: Of `look`.
+            config: As there.
+        """
+        parts, weighing = self._parts(config), config.weighing
+        asked, candidates = looked.asked, looked.candidates
+        if looked.firsts is None:
+            known = {
+                part: self._scorer(name).scores(asked, candidates, weighing)
+                for part, name in parts.items()
+                if asked
+            }
+            rows = [{part: row[n] for part, row in known.items()} for n in range(len(asked))]
+        else:
+            rows = [self._refined(first, parts, weighing) for first in looked.firsts]
+        both = zip(asked, rows, strict=True)
+        return [self._scores(question, candidates, row, weighing) for question, row in both]
+
+    def _refined(
+        self, first: First, parts: Mapping[str, str], weighing: Weighing
+    ) -> dict[str, Tensor]:
+        refined, places = first.look.refined(first.best, weighing), torch.from_numpy(first.best)
+        return {
+            part: row.index_copy(0, places, refined) if parts[part] == "attention" else row
+            for part, row in first.rows.items()
+        }
+
+    @cached_property
+    def _attention(self) -> CellAttention:
+        with self._making:
+            return CellAttention(self.text, self.text.cells)
+
+    def _scores(
+        self,
+        asked: Asked,
+        candidates: np.ndarray,
+        parts: Mapping[str, Tensor],
+        weighing: Weighing,
+    ) -> Scores:
+        kept = {k: v for k, v in parts.items() if k != "place" or asked.place is not None}
+        return self._with_document(Scores(candidates, kept, weighing))
 
     def _parts(self, config: SearchConfig) -> dict[str, str]:
         parts = parts_of(config)
@@ -93,7 +207,11 @@ class Searcher:
         best = self.text.passages.best_of_document(scores.candidates, scores.total)
         return Scores(scores.candidates, {**scores.parts, "document": best}, scores.weighing)
 
-    def _scorer(self, name: str) -> Scorer:
+    def _scorer(self, name: str, quick: bool = False) -> Scorer:
+        if quick and name in QUICK and name not in self._scorers:
+            attention = self._attention
+            with self._making:
+                return self._quick.setdefault(name, QUICK[name](self.text, attention))
         with self._making:  # what is made on first use is made once
             if name not in self._scorers:
                 self._scorers[name] = SCORERS[name](self.text)
@@ -121,7 +239,7 @@ class Searcher:
         both = zip(sources, leads, strict=True)
         kept = [(source, lead) for source, lead in both if lead is not None]
         asked = [Asked(lead.text, lead.queries, source.home) for source, lead in kept]
-        found = self.score(asked, config)
+        found = self.refine(self.look(asked, config, LEAD_CANDIDATES), config)
         return with_hop(self.text, scores, [source for source, _ in kept], found)
 
     def spans(self, scores: Scores, config: SearchConfig) -> tuple[Span, ...]:

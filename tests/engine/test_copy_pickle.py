@@ -23,7 +23,7 @@ from s3_retriever.backbone.sharing import Origin
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.documents import Answer, Document, Span
 from s3_retriever.engine import EndogenousIndex
-from s3_retriever.engine.results import IndexStats, SearchResult
+from s3_retriever.engine.results import IndexStats, SearchResult, SearchSeconds
 from s3_retriever.errors import InputError
 from s3_retriever.reading.clock import ScanReport
 
@@ -203,7 +203,7 @@ VALUES = [
     Document("d", "Paris", {"year": 2024, "tags": ["a", {"b": None}]}),
     SPAN,
     Answer("Paris.", "Where?", (SPAN,), 10),
-    SearchResult("Where?", (SPAN,), {"read": 0.5}, {"d": Document("d", "Paris")}),
+    SearchResult("Where?", (SPAN,), SearchSeconds(read=0.5), {"d": Document("d", "Paris")}),
     IndexStats(
         documents=1,
         characters=5,

@@ -202,7 +202,7 @@ def test_spans_are_exact_pieces_of_their_documents(index: EndogenousIndex) -> No
     result = index.search(QUESTION)
     assert result.question == QUESTION
     assert 0 < len(result) <= 8
-    assert set(result.seconds) == {"read", "search"}
+    assert result.seconds.read > 0 and result.seconds.search > 0
     for span in result:
         source = index.documents[span.document_id]
         assert source.text[span.start : span.end] == span.text

@@ -11,7 +11,9 @@ from s3_retriever.backbone import TapReader
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex, flow
+from s3_retriever.engine.results import SearchSeconds
 from s3_retriever.reading.question_reader import QuestionReader
+from s3_retriever.searching.searcher import Searcher
 from small_corpus import QUESTIONS, SOURCES
 
 if TYPE_CHECKING:
@@ -72,9 +74,35 @@ def test_the_models_time_is_reading_also_in_the_second_hop(
     taking(10.0, "questions")
     taking(2.0, "leads")
     for result in index.search_many(ASKED[:2]):
-        assert dict(result.seconds) == {"read": 6.0, "search": 0.0}
+        assert result.seconds == SearchSeconds(read=6.0)
     for result in index.search_many(ASKED[:2], second_hop=False):
-        assert dict(result.seconds) == {"read": 5.0, "search": 0.0}
+        assert result.seconds == SearchSeconds(read=5.0)
+
+
+def test_seconds_tell_where_the_time_went(
+    index: EndogenousIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(flow, "perf_counter", lambda: now[0])
+
+    def taking(seconds: float, method: str) -> None:
+        own = getattr(Searcher, method)
+
+        def slow(self: Searcher, *given: Any) -> Any:
+            now[0] += seconds
+            return own(self, *given)
+
+        monkeypatch.setattr(Searcher, method, slow)
+
+    for seconds, method in ((1.0, "look"), (2.0, "refine"), (3.0, "hop_sources"), (4.0, "spans")):
+        taking(seconds, method)
+    (alone,) = index.search_many(ASKED[:1], second_hop=False)
+    assert alone.seconds == SearchSeconds(candidates=1.0, scores=2.0, spans=4.0)
+    assert alone.seconds.search == 7.0
+    for result in index.search_many(ASKED[:2]):
+        hop = 3.0 + 1.0 + 2.0
+        assert result.seconds == SearchSeconds(candidates=1.0, scores=2.0, hop=hop, spans=4.0)
+    assert index.search(ASKED[0], filter={"no": "such"}).seconds == SearchSeconds()
 
 
 def test_many_questions_go_in_groups(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from chromium import dom, screenshot, with_chromium
 from s3_retriever.documents import Document, Span
-from s3_retriever.engine.results import SearchResult
+from s3_retriever.engine.results import SearchResult, SearchSeconds
 from small_corpus import QUESTIONS, SOURCES, small_index
 
 TEXT = "First <b>words</b> of a text & more. " * 5 + "The answer is 4 < 5." + " And so on." * 20
@@ -41,7 +41,7 @@ class Marked(HTMLParser):
 def result(start, end):
     parts = {"s3": 1.5, "bm25": 0.25}
     span = Span("a<b", start, end, TEXT[start:end], 1.575, parts, 7)
-    return SearchResult("Is <4> less?", (span,), {}, {"a<b": Document("a<b", TEXT)})
+    return SearchResult("Is <4> less?", (span,), SearchSeconds(), {"a<b": Document("a<b", TEXT)})
 
 
 def read(found):

@@ -16,7 +16,7 @@ from passage_samples import joined, some_passages
 from random_bank import HEADS, K, make_bank
 from s3_retriever.codec import Bank, Codes, fit_residual
 from s3_retriever.config import Weighing
-from s3_retriever.searching.attention import AttentionScorer, softmax_peaks
+from s3_retriever.searching.attention import AttentionScorer, coded_logits, softmax_peaks
 from s3_retriever.searching.bm25 import WordPostings
 from s3_retriever.searching.coactivation import CoactivationScorer
 from s3_retriever.searching.fusion import Scores, fuse, standardise
@@ -141,6 +141,52 @@ def test_attention_is_the_dense_computation_for_questions_together(
     result = attention(questions, bank, codes, passages, 3 * [NOTHING])
     expected = torch.stack([dense_attention(asked, bank, codes, passages) for asked in questions])
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("most", [1, 7, 12])
+def test_long_questions_are_asked_in_parts(
+    most: int, queries: Tensor, bank: Bank, codes: Codes, passages: Passages, monkeypatch: Any
+) -> None:
+    home = passages.of_document(1)
+    questions, skips = (
+        [queries, queries.flip(0).repeat(5, 1, 1), queries[:1]],
+        [home, NOTHING, home],
+    )
+    expected = attention(questions, bank, codes, passages, skips)
+    text = IndexedText((), passages, joined(codes, 7, 7, 20), bank)
+    held: list[int] = []
+
+    def logits(some: Tensor) -> Any:
+        held.append(some.shape[0])
+        return coded_logits(text)(some)
+
+    numbers = most * len(HEADS) * 4096
+    monkeypatch.setattr("s3_retriever.searching.attention._BLOCK_NUMBERS", numbers)
+    asked = [Asked("", *both) for both in zip(questions, skips, strict=True)]
+    found = AttentionScorer(text, logits).scores(asked, np.arange(len(passages)), WEIGHING)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert max(held) <= most and sum(held) == sum(map(len, questions))
+
+
+def test_many_queries_meet_the_keys_themselves(
+    queries: Tensor, bank: Bank, codes: Codes, passages: Passages
+) -> None:
+    text, many = IndexedText((), passages, joined(codes), bank), queries.repeat(4, 1, 1)
+    assert many.shape[0] * many.shape[1] > 3 * 16 >= queries.shape[0] * queries.shape[1]
+    tokens = slice(3, 40)
+    few = coded_logits(text)(queries)(tokens).view(37, len(HEADS), 1, 5).expand(-1, -1, 4, -1)
+    found = coded_logits(text)(many)(tokens)
+    torch.testing.assert_close(found, few.flatten(1), rtol=1e-4, atol=1e-3)
+
+
+def test_ranges_of_codes_are_their_rows(codes: Codes) -> None:
+    whole = joined(codes, 7, 7, 20)
+    starts, stops = np.array([0, 3, 19, 25]), np.array([2, 9, 21, 25])
+    found = whole.ranges(starts, stops)
+    wanted = [token for a, b in zip(starts, stops, strict=True) for token in range(a, b)]
+    for name in ("latents", "values", "residual"):
+        assert torch.equal(getattr(found, name), getattr(codes, name)[wanted])
+    assert len(whole.ranges(starts[:0], stops[:0]).latents) == 0
 
 
 @pytest.mark.parametrize("score", [attention, coactivated])

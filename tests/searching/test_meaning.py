@@ -21,6 +21,7 @@ from s3_retriever.errors import InputError
 from s3_retriever.reading.scan import scan
 from s3_retriever.searching.fusion import standardise
 from s3_retriever.searching.meaning import MeaningScorer
+from s3_retriever.searching.passages import Passages
 from s3_retriever.searching.scorer import Asked
 from s3_retriever.searching.searcher import Searcher
 from s3_retriever.searching.sums import SentenceSums, sentence_sums
@@ -122,6 +123,26 @@ def test_scores_are_cosines_with_what_stands_near(text: IndexedText) -> None:
     some = np.array([1, 4])
     (first, _) = MeaningScorer(text).scores(questions, some, weighing)
     torch.testing.assert_close(first, found[0][torch.from_numpy(some)])
+
+
+def test_vectors_are_made_once_for_a_reach(
+    text: IndexedText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reaches: list[float] = []
+    spread = Passages.spread
+
+    def spy(self: Passages, values: Tensor, reach: float) -> Tensor:
+        reaches.append(reach)
+        return spread(self, values, reach)
+
+    monkeypatch.setattr(Passages, "spread", spy)
+    scorer, everything = MeaningScorer(text), np.arange(len(text.passages))
+    for reach in (100.0, 100.0, 50.0, 50.0):
+        scorer.scores([asked(), asked(1)], everything, Weighing(meaning_reach=reach))
+    assert reaches == [100.0, 50.0]
+    again = MeaningScorer(text).scores([asked(1)], everything, Weighing(meaning_reach=50.0))
+    found = scorer.scores([asked(1)], everything, Weighing(meaning_reach=50.0))
+    assert torch.equal(found, again)
 
 
 def test_a_sentence_without_tokens_has_a_score(text: IndexedText) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from passage_samples import some_passages
-from s3_retriever.searching.peaks import Peak, pick
+from s3_retriever.searching.peaks import Peak, _best_first, pick
 
 CHARACTERS = 240
 
@@ -69,3 +69,11 @@ def test_a_sentence_that_was_not_scored_is_no_peak() -> None:
     scores = np.array([-np.inf, 1.0, -np.inf, -np.inf, 0.5])
     peaks = pick(scores, passages, 9, CHARACTERS)
     assert [peak.top for peak in peaks] == [1, 4]
+
+
+@pytest.mark.parametrize("few", [1, 3, 50, 400])
+def test_the_best_are_first_and_ties_go_to_the_earlier(few: int) -> None:
+    scores = np.random.default_rng(few).integers(-3, 9, 300).astype(np.float32)
+    scores[::7] = -np.inf
+    expected = np.argsort(-scores, kind="stable").tolist()
+    assert list(_best_first(scores, few)) == expected
