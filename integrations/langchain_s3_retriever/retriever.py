@@ -67,7 +67,7 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
     Attributes:
         index: The index searched; copies of the retriever share it.
         k: Most documents returned; fewer where the corpus has fewer spans. This and the other
-            settings of the search, `token_budget`, `scoring`, `bm25`, `second_hop`,
+            settings of the search, `token_budget`, `scoring`, `bm25`, `exact`, `second_hop`,
             `bias_tokens`, `order` and `weighing`, are explained at
             `s3_retriever.config.SearchConfig`, and are the index's own where not given.
         include_scores: Put ``"score"`` and ``"score_parts"`` into the metadata. Off by default,

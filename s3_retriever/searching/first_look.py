@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from s3_retriever.searching.scorer import Asked, IndexedText
 
 SHARE = 5e-5
-"""τ: a smaller share of a question token's attention leads nowhere."""
+"""τ: a smaller share of a question token's attention leads nowhere. This and the next two are
+where recall stays that of the exact search (``benchmarks/search_speed.py --recall``)."""
 
 CANDIDATES = 500
 """Sentences whose codes are read for a question."""

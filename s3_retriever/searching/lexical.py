@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from s3_retriever.searching.bm25 import Bm25
-from s3_retriever.searching.fusion import standardise_some
+from s3_retriever.searching.fusion import standardise, standardise_some
 from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from s3_retriever.config import Weighing
     from s3_retriever.searching.scorer import Asked, IndexedText
 
+_MANY = 8  # where one of so many sentences holds a word, all are smoothed
+
 
 class LexicalScorer:
     """BM25 of sentences, smoothed along the text as attention is.
 
-    Sentences without a word of the question, and none near, are not looked at.
+    Where few sentences hold a word of the question, only these and what is near are smoothed.
     """
 
     def __init__(self, text: IndexedText) -> None:
@@ -37,12 +39,16 @@ class LexicalScorer:
         holding, scores = self._ranker.scores(words(question))
         if not len(holding):
             return torch.zeros(len(candidates))
-        passages = self._passages
+        passages, everything = self._passages, len(self._passages)
+        values = torch.zeros(everything)
+        values[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
+        if _MANY * len(holding) > everything:
+            smooth = passages.smooth(values, weighing.reach, weighing.power)
+            return standardise(smooth)[torch.from_numpy(candidates)]
         near = passages.near(holding, weighing.reach)
-        values = torch.zeros(len(near))
-        values[torch.from_numpy(np.searchsorted(near, holding))] = torch.from_numpy(scores).float()
-        smooth = passages.some(near).smooth(values, weighing.reach, weighing.power)
-        found, rest = standardise_some(smooth, len(passages))
+        some = passages.some(near)
+        smooth = some.smooth(values[torch.from_numpy(near)], weighing.reach, weighing.power)
+        found, rest = standardise_some(smooth, everything)
         return spread_out(near, found, rest, candidates)
 
 

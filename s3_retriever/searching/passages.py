@@ -23,6 +23,7 @@ MIN_NEIGHBOUR_WEIGHT = 0.02
 
 _MOST_NEIGHBOURS = 64
 _FARTHEST = 4000  # characters
+_REACHES_KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,26 @@ class Passages:
                 break
             shifts.append((r, torch.from_numpy(apart.astype(np.float32))))
         return shifts
+
+    @cached_property
+    def _known_weights(self) -> dict[float, list[tuple[int, Tensor]]]:
+        return {}
+
+    def _weights(self, reach: float) -> list[tuple[int, Tensor]]:
+        """For each shift r, ``f32[A - r]``: what neighbours count; the last are kept."""
+        known = self._known_weights.get(reach)
+        if known is None:
+            known = []
+            for r, apart in self._shifts:
+                weight = torch.exp(-apart / reach)
+                weight = torch.where(weight < MIN_NEIGHBOUR_WEIGHT, 0.0, weight)
+                if not weight.any():
+                    break
+                known.append((r, weight))
+            if len(self._known_weights) >= _REACHES_KEPT:
+                self._known_weights.clear()
+            self._known_weights[reach] = known
+        return known
 
     def some(self, numbers: np.ndarray) -> Passages:
         """Some of the sentences, as if the others were not there; they own no tokens.
@@ -134,11 +155,7 @@ class Passages:
             reach: In characters; see `smooth`.
         """
         total = values.clone()
-        for r, apart in self._shifts:
-            weight = torch.exp(-apart / reach)
-            weight = torch.where(weight < MIN_NEIGHBOUR_WEIGHT, 0.0, weight)
-            if not weight.any():
-                break
+        for r, weight in self._weights(reach):
             weight = weight.view(-1, *[1] * (values.ndim - 1))
             total[r:] += values[:-r] * weight
             total[:-r] += values[r:] * weight

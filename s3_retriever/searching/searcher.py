@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from s3_retriever.searching.second_hop import HopSource
 
 FAST_FROM = 200_000
-"""Tokens of a text from which on attention looks at cells first: a smaller one is soon read."""
+"""Tokens of a text from which on attention looks at cells first. A smaller one is read before its
+cells are made: they cost about as much as ten questions that read all of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -223,6 +223,7 @@ def test_check(
         MambaConfig(num_hidden_layers=1, hidden_size=8, state_size=4, vocab_size=400)
     ).save_pretrained(tmp_path / "mamba")
     make_tokenizer().save_pretrained(tmp_path / "mamba")
+    capsys.readouterr()
     assert "has no keys" in failed(capsys, "check", "--model", str(tmp_path / "mamba"))
 
 

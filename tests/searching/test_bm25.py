@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydoc_data.topics import topics
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ import torch
 from rank_bm25 import BM25Okapi
 
 from passage_samples import some_passages
+from s3_retriever.config import Weighing
 from s3_retriever.searching.bm25 import Bm25, WordPostings
 from s3_retriever.searching.fusion import standardise, standardise_some
+from s3_retriever.searching.lexical import LexicalScorer
+from s3_retriever.searching.scorer import Asked
 from s3_retriever.text.sentences import sentences
 from s3_retriever.text.words import words
 
@@ -101,3 +105,20 @@ def test_neighbours_alone_are_smoothed_as_among_all() -> None:
         assert set(np.flatnonzero(whole.numpy())) == set(near.tolist()) < set(range(len(passages)))
         some = passages.some(near).smooth(values[torch.from_numpy(near)], reach, 3.0)
         torch.testing.assert_close(some, whole[torch.from_numpy(near)])
+
+
+@pytest.mark.parametrize("question", ["generator", "statement", "zeppelin"])
+def test_few_and_many_holding_sentences_score_alike(
+    question: str, texts: list[list[str]], groups: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = np.bincount(groups)
+    passages = some_passages([[80] * count for count in counts])
+    text = SimpleNamespace(passages=passages, word_postings=WordPostings.of(texts))
+    asked, everything = [Asked(question, torch.empty(0))], np.arange(len(texts))
+    found = []
+    for many in (0, 10**9):
+        monkeypatch.setattr("s3_retriever.searching.lexical._MANY", many)
+        found.append(LexicalScorer(text).scores(asked, everything, Weighing()))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+    some = everything[::3]
+    assert torch.equal(LexicalScorer(text).scores(asked, some, Weighing()), found[1][:, some])

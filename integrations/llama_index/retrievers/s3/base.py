@@ -53,7 +53,7 @@ class EndogenousRetriever(BaseRetriever):
     Args:
         index: The index searched.
         **settings: `similarity_top_k` (most nodes returned), `token_budget`, `scoring`, `bm25`,
-            `second_hop`, `bias_tokens`, `order` and `weighing`, explained at
+            `exact`, `second_hop`, `bias_tokens`, `order` and `weighing`, explained at
             `s3_retriever.config.SearchConfig`: the index's own where not given, and
             `s3_retriever.UNSET` for the default, whatever the index has; `filters`
             (LlamaIndex ``MetadataFilters``, or a mapping or function as in
