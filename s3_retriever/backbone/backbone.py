@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Self
 
-from s3_retriever.backbone.families import family_of, spec_of
+from s3_retriever.backbone.anatomy import anatomy_of
 from s3_retriever.backbone.fingerprint import fingerprint
 from s3_retriever.backbone.loading import load_pretrained
 from s3_retriever.backbone.modes import evaluating
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from s3_retriever.backbone.anatomy import Anatomy
     from s3_retriever.backbone.spec import Head, ModelSpec, Tap
 
 _LEAST_USED = 0.5  # a model's embedding is padded by a few rows, not doubled
@@ -37,20 +38,22 @@ class Backbone:
     itself, and the weights are held once. What `load` made is pickled as that call.
 
     Args:
-        model: A causal model of transformers of a tested architecture (`FAMILIES`).
+        model: A causal model of transformers: of an architecture in `FAMILIES`, or one whose
+            attention is recognised by its modules and gives its own weights on a few tokens.
         tokenizer: The model's own fast tokenizer; a private copy of it is kept.
 
     Attributes:
         model: The object given.
         tokenizer: The private copy, for chat templates and generation.
         text: Tokenises plain text with character offsets.
+        anatomy: Where its layers are read, and why some are not.
         spec: Sizes of the model.
         lock: Held by whoever runs the model; one at a time.
 
     Raises:
         InputError: not a transformers model.
-        UnsupportedModelError: an untested architecture, a model that is not causal, weights that
-            were not loaded, or a slow tokenizer.
+        UnsupportedModelError: attention that is not recognised, a model that is not causal,
+            weights that were not loaded, or a slow tokenizer.
         ModelMismatchError: the tokenizer belongs to another model.
     """
 
@@ -60,10 +63,10 @@ class Backbone:
                 f"model must be a transformers model, not {type(model).__name__}; to load one by "
                 "name use Backbone.load(name)"
             )
-        self._family = family_of(model)
         self._decoder: Any = model.get_decoder()
+        self.anatomy: Anatomy = anatomy_of(model, self._decoder)
         self.model = model
-        self.spec: ModelSpec = spec_of(model, self._decoder, self._family)
+        self.spec: ModelSpec = self.anatomy.spec
         self.text = TextTokenizer(tokenizer)
         self.tokenizer = copy.deepcopy(tokenizer)
         self.lock = threading.RLock()
@@ -156,7 +159,7 @@ class Backbone:
             InputError: a layer or head the model does not have.
         """
         self._check_places(taps, heads)
-        reader = TapReader(self._decoder, self._family, self.spec, taps, heads)
+        reader = TapReader(self._decoder, self.anatomy, taps, heads)
         with self.lock, evaluating(self._decoder), reader.attached():
             yield reader
 
@@ -168,7 +171,7 @@ class Backbone:
         self._check_places(taps, ())
         deepest = max((tap.layer for tap in taps), default=0)
         if deepest not in self._fingerprints:
-            self._fingerprints[deepest] = fingerprint(self._decoder, self.spec, deepest)
+            self._fingerprints[deepest] = fingerprint(self._decoder, self.anatomy, deepest)
         return self._fingerprints[deepest]
 
     def _renew_lock(self) -> None:
@@ -205,9 +208,17 @@ class Backbone:
                     f"{tap} does not exist: the model has {spec.layers} layers of "
                     f"{spec.kv_heads} key-value heads"
                 )
+            self._check_layer(tap.layer)
         for head in heads:
             if not (0 <= head.layer < spec.layers and 0 <= head.head < spec.heads):
                 raise InputError(
                     f"{head} does not exist: the model has {spec.layers} layers of "
                     f"{spec.heads} query heads"
                 )
+            self._check_layer(head.layer)
+
+    def _check_layer(self, layer: int) -> None:
+        if layer not in self.anatomy.places:
+            why = self.anatomy.refused.get(layer, "it has no keys")
+            readable = ", ".join(map(str, self.spec.readable))
+            raise InputError(f"layer {layer} cannot be read: {why}; read layers {readable}")

@@ -106,27 +106,6 @@ FAMILIES: dict[str, Family] = {
 """Tested architectures by the ``model_type`` of their text configuration."""
 
 
-def family_of(model: Any) -> Family:
-    """Return the family of a decoder-only model.
-
-    Raises:
-        UnsupportedModelError: an encoder-decoder, or an architecture that was never tested.
-    """
-    config = model.config
-    architecture = config.get_text_config(decoder=True).model_type
-    if config.is_encoder_decoder or architecture not in FAMILIES:
-        raise UnsupportedModelError(
-            f"{type(model).__name__} ({config.model_type!r}) is not a decoder-only model of a "
-            f"tested architecture; use one of: {', '.join(FAMILIES)}"
-        )
-    return FAMILIES[architecture]
-
-
-def attention_of(decoder: Any, family: Family, layer: int) -> Any:
-    """Return the attention module of one layer of the decoder stack."""
-    return decoder.get_submodule(f"layers.{layer}.{family.attention}")
-
-
 def spec_of(model: Any, decoder: Any, family: Family) -> ModelSpec:
     """Read the sizes of a model from its configuration and its first attention module.
 
@@ -134,7 +113,7 @@ def spec_of(model: Any, decoder: Any, family: Family) -> ModelSpec:
         UnsupportedModelError: its attention also looks ahead, as in an embedding model.
     """
     config = model.config.get_text_config(decoder=True)
-    attention = attention_of(decoder, family, 0)
+    attention = decoder.get_submodule(f"layers.0.{family.attention}")
     if not attention.is_causal:
         raise UnsupportedModelError(
             f"{type(model).__name__} attends in both directions, so a token's key depends on the "
@@ -150,4 +129,5 @@ def spec_of(model: Any, decoder: Any, family: Family) -> ModelSpec:
         hidden=config.hidden_size,
         max_positions=config.max_position_embeddings,
         scaling=float(attention.scaling),
+        readable=tuple(range(config.num_hidden_layers)),
     )

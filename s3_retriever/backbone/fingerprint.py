@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from s3_retriever.backbone.spec import ModelSpec
+    from s3_retriever.backbone.anatomy import Anatomy
 
 _ROWS = 16
 _SMALLEST = 2.0**-16
 
 
-def fingerprint(decoder: Any, spec: ModelSpec, deepest: int) -> str:
+def fingerprint(decoder: Any, anatomy: Anatomy, deepest: int) -> str:
     """Return a hex digest of the sizes and weights behind the keys of layers 0 to `deepest`.
 
     Weights are sampled (evenly spaced rows of the embedding and of every matrix of those layers,
@@ -27,15 +27,20 @@ def fingerprint(decoder: Any, spec: ModelSpec, deepest: int) -> str:
 
     Args:
         decoder: The stack of decoder layers with its input embedding.
-        spec: Sizes of the model.
+        anatomy: How the model is read.
         deepest: Last layer that counts.
     """
-    sizes = asdict(spec)
+    sizes = asdict(anatomy.spec)
     del sizes["max_positions"]  # says how long a text may be, not what its keys are
+    del sizes["readable"]
     digest = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode())
     digest.update(_sample(decoder.get_input_embeddings().weight))
+    for name in anatomy.outside:
+        digest.update(f"{name}".encode())
+        digest.update(_sample(decoder.get_parameter(name)))
     for layer in range(deepest + 1):
-        for name, weight in sorted(decoder.get_submodule(f"layers.{layer}").named_parameters()):
+        module = decoder.get_submodule(f"{anatomy.stack}.{layer}")
+        for name, weight in sorted(module.named_parameters()):
             digest.update(f"{layer}.{name}{list(weight.shape)}".encode())
             digest.update(_sample(weight))
     return digest.hexdigest()

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from s3_retriever.backbone.families import Family, Projection, attention_of
-from s3_retriever.backbone.spec import Head, ModelSpec, Tap
+from s3_retriever.backbone.spec import Head, Tap
 from s3_retriever.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from s3_retriever.backbone.anatomy import Anatomy
+    from s3_retriever.backbone.families import Projection
 
 
 class _EnoughError(Exception):
@@ -33,12 +35,11 @@ class TapReader:
     def __init__(
         self,
         decoder: Any,
-        family: Family,
-        spec: ModelSpec,
+        anatomy: Anatomy,
         taps: Sequence[Tap],
         heads: Sequence[Head],
     ) -> None:
-        self._decoder, self._family, self._spec = decoder, family, spec
+        self._decoder, self._anatomy, self._spec = decoder, anatomy, anatomy.spec
         self._taps, self._heads = tuple(taps), tuple(heads)
         self._captured: dict[Tap | Head, Tensor] = {}
         self._wanted: frozenset[Tap | Head] = frozenset()
@@ -76,8 +77,9 @@ class TapReader:
             for layer in sorted({tap.layer for tap in self._taps} | {h.layer for h in self._heads}):
                 taps = [tap for tap in self._taps if tap.layer == layer]
                 heads = [head for head in self._heads if head.layer == layer]
-                attention = attention_of(self._decoder, self._family, layer)
-                for source, places in ((self._family.keys, taps), (self._family.queries, heads)):
+                place = self._anatomy.places[layer]
+                attention = self._decoder.get_submodule(place.attention)
+                for source, places in ((place.keys, taps), (place.queries, heads)):
                     module = attention.get_submodule(source.module)
                     handles.append(module.register_forward_hook(self._hook(source, places)))
             self._open = True

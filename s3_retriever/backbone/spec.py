@@ -34,6 +34,7 @@ class ModelSpec:
         hidden: Size of the residual stream.
         max_positions: Longest input in tokens.
         scaling: Factor between ``q·k`` and the attention logit.
+        readable: Layers where keys and queries can be read, rising; all have the shape above.
     """
 
     architecture: str
@@ -44,6 +45,7 @@ class ModelSpec:
     hidden: int
     max_positions: int
     scaling: float
+    readable: tuple[int, ...]
 
     def tap_of(self, head: Head) -> Tap:
         """Return the tap whose keys `head` reads (grouped-query attention)."""

@@ -104,7 +104,7 @@ def _keep(bank: Bank, folder: Path) -> None:
 
 def cached_folder(backbone: Backbone) -> Path:
     """Where a bank made for a model is kept: the user's cache, by the model's fingerprint."""
-    last = Tap(backbone.spec.layers - 1, 0)
+    last = Tap(backbone.spec.readable[-1], 0)
     return cache_folder() / "banks" / backbone.fingerprint([last])[:32]
 
 

@@ -105,9 +105,10 @@ def calibrate(
             raise InputError(f"no question of {labelled.name} has evidence to learn from")
     config = config or CalibrateConfig()
     spec = backbone.spec
-    layers = max(ceil(spec.layers * config.depth), 1)
-    taps = [Tap(layer, head) for layer in range(layers) for head in range(spec.kv_heads)]
-    heads = [Head(layer, head) for layer in range(layers) for head in range(spec.heads)]
+    depth = max(ceil(spec.layers * config.depth), spec.readable[0] + 1)
+    layers = [layer for layer in spec.readable if layer < depth]
+    taps = [Tap(layer, head) for layer in layers for head in range(spec.kv_heads)]
+    heads = [Head(layer, head) for layer in layers for head in range(spec.heads)]
     readings = [_read(backbone, taps, heads, labelled, config, progress) for labelled in sets]
     asked = torch.cat([rows for reading in readings for rows in reading.queries])
     mean = asked.mean(0)
