@@ -54,6 +54,12 @@ class Anatomy:
     refused: Mapping[int, str]
 
 
+def decoder_of(model: Any) -> Any:
+    """Return the part of a model that embeds ids and runs the layers."""
+    decoder = model.get_decoder()
+    return decoder if hasattr(decoder, "get_input_embeddings") else model.base_model
+
+
 def anatomy_of(model: Any, decoder: Any) -> Anatomy:
     """Return how a decoder-only model is read: by the table, or as recognised on a few tokens.
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Self
 
-from s3_retriever.backbone.anatomy import anatomy_of
+from s3_retriever.backbone.anatomy import anatomy_of, decoder_of
 from s3_retriever.backbone.fingerprint import fingerprint
 from s3_retriever.backbone.loading import load_pretrained
 from s3_retriever.backbone.modes import evaluating
@@ -63,7 +63,7 @@ class Backbone:
                 f"model must be a transformers model, not {type(model).__name__}; to load one by "
                 "name use Backbone.load(name)"
             )
-        self._decoder: Any = model.get_decoder()
+        self._decoder: Any = decoder_of(model)
         self.anatomy: Anatomy = anatomy_of(model, self._decoder)
         self.model = model
         self.spec: ModelSpec = self.anatomy.spec

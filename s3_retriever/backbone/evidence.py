@@ -80,7 +80,7 @@ def _output_hook(seen: dict[str, Seen], path: str, name: str) -> Any:
 def _weights_hook(seen: dict[str, Seen], path: str) -> Any:
     def note(module: Any, inputs: Any, output: Any) -> None:
         mine = seen.setdefault(path, Seen())
-        if mine.weights is None and isinstance(output, tuple):
+        if mine.weights is None and isinstance(output, tuple | list):
             mine.weights = next((part for part in output if _are_weights(part)), None)
 
     return note
@@ -99,10 +99,12 @@ def _inputs(decoder: Any, vocabulary: int) -> dict[str, Any]:
         "input_ids": ids.to(device),
         "attention_mask": torch.ones_like(ids).to(device),
         "use_cache": False,
-        "output_attentions": True,
     }
-    if "position_ids" in inspect.signature(decoder.forward).parameters:
+    named = inspect.signature(decoder.forward).parameters
+    if "position_ids" in named:
         inputs["position_ids"] = torch.zeros_like(ids).to(device)
+    if "output_attentions" in named:  # the other models' attention returns its weights always
+        inputs["output_attentions"] = True
     return inputs
 
 

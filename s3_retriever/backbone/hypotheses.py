@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from s3_retriever.backbone.families import Projection
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from s3_retriever.backbone.spec import ModelSpec
+
+LATENT = "kv_a_proj_with_mqa"
+"""Projection to what keys and values are made of, and the part of a key that all heads share."""
 
 SEPARATE = (
     ("q_proj", "k_proj"),
@@ -21,6 +26,8 @@ SEPARATE = (
     ("Wq", "Wk"),
     ("project_q", "project_k"),
     ("q", "k"),
+    ("q_proj", LATENT),
+    ("q_b_proj", LATENT),
 )
 """Names that architectures give to separate projections of queries and keys."""
 
@@ -61,7 +68,7 @@ def projections_of(attention: Any) -> tuple[str, ...]:
     """Return the names of a module's projections of queries and keys; empty where it has none."""
     children = dict(attention.named_children())
     for pair in SEPARATE:
-        if all(name in children for name in pair):
+        if all(children.get(name) is not None for name in pair):
             return pair
     return next(((name,) for name in FUSED if name in children), ())
 
@@ -77,7 +84,12 @@ def hypotheses(
         heads: Its query heads.
         clip: Largest size of a number that the model lets through its projections, if any.
     """
-    ways = _fused(attention, widths, heads) if len(widths) == 1 else _separate(widths, heads)
+    if len(widths) == 1:
+        ways = _fused(attention, widths, heads)
+    elif LATENT in widths:
+        ways = _latent(attention, widths, heads)
+    else:
+        ways = _separate(widths, heads)
     for query_name, query_cut, key_name, key_cut, kv_heads, size in ways:
         for query_norm, key_norm in _normed(attention):
             yield Hypothesis(
@@ -104,6 +116,22 @@ def _separate(widths: dict[str, int], heads: int) -> Iterator[_Way]:
             yield query, _first(heads, size), key, _first(kv_heads, size), kv_heads, size
 
 
+def _latent(attention: Any, widths: dict[str, int], heads: int) -> Iterator[_Way]:
+    """Latent attention: a head's key is made of the latent vector, beside what all heads share."""
+    (query, query_width), (key, _) = widths.items()
+    size = query_width // heads
+    shared = int(getattr(attention, "qk_rope_head_dim", 0))
+
+    def keys(output: Tensor) -> Tensor:
+        latent, rest = output[..., : output.shape[-1] - shared], output[..., -shared:]
+        made = attention.kv_b_proj(attention.kv_a_layernorm(latent))
+        own = _parts(made, heads, -1)[..., : size - shared]
+        return torch.cat([own, rest.unsqueeze(-2).expand(*own.shape[:-1], shared)], -1)
+
+    if shared and hasattr(attention, "kv_b_proj") and hasattr(attention, "kv_a_layernorm"):
+        yield query, _first(heads, size), key, keys, heads, size
+
+
 def _fused(attention: Any, widths: dict[str, int], heads: int) -> Iterator[_Way]:
     """All queries, keys and values one after another, or group by group."""
     ((name, width),) = widths.items()
@@ -126,17 +154,22 @@ def _fused(attention: Any, widths: dict[str, int], heads: int) -> Iterator[_Way]
 _BLOCKS = 4  # CodeGen keeps the queries, values and keys of each quarter of its heads together
 
 
+def _parts(output: Tensor, *sizes: int) -> Tensor:
+    """Split the last dimension."""
+    return output.reshape(*output.shape[:-1], *sizes)
+
+
 def _first(heads: int, size: int) -> _Cut:
-    return lambda output: output.unflatten(-1, (heads, -1))[..., :size]
+    return lambda output: _parts(output, heads, -1)[..., :size]
 
 
 def _run(start: int, count: int, size: int) -> _Cut:
-    return lambda output: output.unflatten(-1, (-1, size)).narrow(-2, start, count)
+    return lambda output: _parts(output, -1, size).narrow(-2, start, count)
 
 
 def _grouped(kv_heads: int, group: int, size: int, part: slice) -> _Cut:
     def cut(output: Tensor) -> Tensor:
-        parts = output.unflatten(-1, (kv_heads, group + 2, size))
+        parts = _parts(output, kv_heads, group + 2, size)
         return parts[..., part, :].flatten(-3, -2)
 
     return cut
@@ -144,8 +177,8 @@ def _grouped(kv_heads: int, group: int, size: int, part: slice) -> _Cut:
 
 def _block(part: int, size: int) -> _Cut:
     def cut(output: Tensor) -> Tensor:
-        blocks = output.unflatten(-1, (_BLOCKS, 3, -1))[..., part, :]
-        return blocks.flatten(-2).unflatten(-1, (-1, size))
+        blocks = _parts(output, _BLOCKS, 3, -1)[..., part, :]
+        return _parts(blocks.flatten(-2), -1, size)
 
     return cut
 
@@ -165,7 +198,7 @@ def _over_each(norm: Any) -> _Cut:
 
 
 def _over_all(norm: Any) -> _Cut:
-    return lambda heads: norm(heads.flatten(-2)).unflatten(-1, heads.shape[-2:])
+    return lambda heads: _parts(norm(heads.flatten(-2)), *heads.shape[-2:])
 
 
 def _heads_first(norm: Any) -> _Cut:

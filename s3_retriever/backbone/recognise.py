@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _NUMBERED = re.compile(r"^(.*?)\.?(\d+)(?:\.|$)")
 _TOLERANCE = {torch.float32: 0.01, torch.float64: 0.01}
-_COARSE = 0.1  # of 16-bit models
+_COARSE = 0.05  # of 16-bit models
 _FAINT = 1e-30  # smaller weights tell nothing
 _NAMED_WITHIN = 0.02
 
@@ -68,13 +68,13 @@ def recognise(model: Any, decoder: Any) -> Recognition:
         UnsupportedModelError: no layer can be read; the message says what was seen.
     """
     name = f"{type(model).__name__} ({model.config.model_type!r})"
-    stack, paths = _attentions(decoder)
-    if not paths:
+    found = _attentions(decoder)
+    if not found:
         raise UnsupportedModelError(
             f"{name} has no attention with projections of keys and queries (a state-space or "
-            "recurrent model, or latent attention); use a model with plain attention"
+            "recurrent model, or attention of another kind); use a model with plain attention"
         )
-    projections = {path: projections_of(decoder.get_submodule(path)) for path in paths}
+    projections = {path: projections_of(decoder.get_submodule(path)) for path in found}
     try:
         with quiet_loading():
             seen = observe(model, decoder, projections, _vocabulary(decoder))
@@ -83,39 +83,40 @@ def recognise(model: Any, decoder: Any) -> Recognition:
             f"{name} is not among the tested architectures, and a pass over a few tokens to "
             f"recognise it failed: {type(error).__name__}: {first_line(error)}"
         ) from error
+    stack = Counter(found[path][0] for path in seen).most_common(1)[0][0] if seen else ""
     layers, refused = [], {}
     config = model.config.get_text_config(decoder=True)
     for path, sight in seen.items():
-        found = _read(decoder.get_submodule(path), sight, config)
-        if isinstance(found, str):
-            refused[paths[path]] = found
+        if found[path][0] != stack:
+            continue
+        layer, read = found[path][1], _read(decoder.get_submodule(path), sight, config)
+        if isinstance(read, str):
+            refused[layer] = read
         else:
-            layers.append(Recognised(path, paths[path], *found))
+            layers.append(Recognised(path, layer, *read))
     if not layers:
         why = Counter(refused.values()).most_common(1)[0][0] if refused else "none of them ran"
         raise UnsupportedModelError(
             f"{name} is not among the tested architectures, and its attention is not recognised: "
             f"{why}"
         )
-    return Recognition(stack, tuple(sorted(layers, key=lambda found: found.layer)), refused)
+    return Recognition(stack, tuple(sorted(layers, key=lambda each: each.layer)), refused)
 
 
-def _attentions(decoder: Any) -> tuple[str, dict[str, int]]:
-    """The list of layers with the most attention modules, and those modules' layers."""
-    stacks: dict[str, dict[str, int]] = {}
-    for path, module in decoder.named_modules():
-        numbered = _NUMBERED.match(path)
-        if numbered and projections_of(module):
-            stacks.setdefault(numbered[1], {})[path] = int(numbered[2])
-    if not stacks:
-        return "", {}
-    stack = max(stacks, key=lambda name: len(stacks[name]))
-    return stack, stacks[stack]
+def _attentions(decoder: Any) -> dict[str, tuple[str, int]]:
+    """The attention modules by path: the list of layers that each is in, and its number."""
+    numbered = {
+        path: _NUMBERED.match(path)
+        for path, module in decoder.named_modules()
+        if projections_of(module)
+    }
+    return {path: (match[1], int(match[2])) for path, match in numbered.items() if match}
 
 
 def _vocabulary(decoder: Any) -> int:
     embedding = decoder.get_input_embeddings()
-    return int(getattr(embedding, "num_embeddings", 0) or embedding.weight.shape[0])
+    rows = int(getattr(embedding, "num_embeddings", 0) or embedding.weight.shape[0])
+    return max(rows // 2, 4)  # ids of images and the like stand at the end
 
 
 def _read(attention: Any, seen: Seen, config: Any) -> tuple[Hypothesis, float] | str:
@@ -135,13 +136,15 @@ def _read(attention: Any, seen: Seen, config: Any) -> tuple[Hypothesis, float] |
     if len(widths) != len(projections_of(attention)):
         return "its projections did not run (a layer that borrows another's keys, or latent ones)"
     cap = getattr(config, "attn_logit_softcapping", None)
-    clip = getattr(config, "clip_qkv", None)
+    clip = getattr(attention, "clip_qkv", None) or getattr(config, "clip_qkv", None)
     nearest = float("inf")
     for way in hypotheses(attention, widths, weights.shape[1], clip):
         keys, queries = _vectors(way.keys, seen), _vectors(way.queries, seen)
         if keys is None or queries is None:
             continue
         logits = _logits(way, keys, queries)
+        if logits.shape != weights.shape:
+            continue
         scaling, error = _fit(logits, weights, _named_scalings(attention, way), cap)
         if error < _TOLERANCE.get(seen.weights.dtype, _COARSE):
             return way, scaling

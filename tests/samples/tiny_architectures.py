@@ -30,9 +30,55 @@ _SIZES: dict[str, Any] = {
     **dict.fromkeys(("pad_token_id", "bos_token_id"), 1),
     **dict.fromkeys(("eos_token_id", "decoder_start_token_id"), 2),
     "is_decoder": True,
+    **dict.fromkeys(("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), 8),
+    **dict.fromkeys(("q_lora_rank", "kv_lora_rank"), 16),
+    **dict.fromkeys(("index_head_dim", "index_n_heads"), 8),
+    **dict.fromkeys(("n_group", "topk_group"), 1),
+    **dict.fromkeys(("mamba_n_heads", "mamba_num_heads"), 4),
+    **dict.fromkeys(("mamba_d_head", "mamba_head_dim"), 16),
+    **dict.fromkeys(("rotary_dim", "swa_head_dim"), 4),
+    **dict.fromkeys(("indexer_n_heads", "indexer_head_dim"), 8),
+    **dict.fromkeys(("indexer_budget", "encoder_hash_byte_group_vocab"), 64),
+    **dict.fromkeys(("mamba_expand", "expand", "indexer_compress_ratio"), 2),
+    "indexer_kv_heads": 1,
+    **dict.fromkeys(("n_groups", "mamba_n_groups"), 1),
     **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token", "moe_topk"), 2),
 }
 """Sizes by the names that configurations give them; only those a configuration has are set."""
+
+
+_HYBRID = ["sliding_attention", "full_attention"] * 2
+
+_SPECIAL: dict[str, dict[str, Any]] = {
+    "bamba": {"attn_layer_indices": [1]},
+    "big_bird": {"attention_type": "original_full"},
+    "cohere_compass_text": {
+        "layer_types": _HYBRID,
+        "rope_parameters": {kind: {"rope_type": "default", "rope_theta": 1e4} for kind in _HYBRID},
+    },
+    "bailing_hybrid": {"layer_types": ["linear_attention", "full_attention"] * 2},
+    "dbrx": {"attn_config": {"clip_qkv": 2.0, "kv_n_heads": 2, "rope_theta": 1e4}},
+    "dots1": {"n_shared_experts": 1},
+    "falcon_h1": {"mamba_d_ssm": 64},
+    "gemma3n_text": {"layer_types": _HYBRID, "num_kv_shared_layers": 2},
+    "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"] * 2},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "kimi_linear": {"layer_types": ["linear_attention", "full_attention"] * 2},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
+    "longcat_flash": {"num_layers": 2, "expert_ffn_hidden_size": 16, "ffn_hidden_size": 48},
+    "mamba2": {"num_heads": 8, "head_dim": 8},
+    "reformer": {"axial_pos_embds": False},
+    "roc_bert": {"pronunciation_vocab_size": 32, "shape_vocab_size": 32},
+    "xlm": {"causal": True},
+    "xmod": {"default_language": "en_XX"},
+    "zamba": {"layers_block_type": ["mamba", "hybrid"] * 2},
+    "zamba2": {"layers_block_type": ["mamba", "hybrid"] * 2},
+    "zaya": {"num_experts_per_tok": 1},
+}
+"""What some architectures need beside small sizes."""
+
+_MOST = 8_000_000
 
 
 def mapped_architectures() -> list[str]:
@@ -40,26 +86,41 @@ def mapped_architectures() -> list[str]:
     return list(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 
 
-def tiny_model(architecture: str, **settings: Any) -> Any:
-    """Make a random model in evaluation mode; weights and biases are large enough to matter."""
-    config = tiny_config(CONFIG_MAPPING[architecture], **settings)
-    kind = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[architecture])
+def tiny_model(architecture: str) -> Any:
+    """Make a random model in evaluation mode; weights and biases are large enough to matter.
+
+    Raises:
+        ValueError: the configuration was not made small.
+    """
+    config = tiny_config(CONFIG_MAPPING[architecture], architecture)
     with torch.device("meta"):
-        count = sum(weight.numel() for weight in kind(config).parameters())
-    if count > 3_000_000:
+        count = sum(weight.numel() for weight in _from(config).parameters())
+    if count > _MOST:
         raise ValueError(f"not tiny: {count:,} parameters")
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        model = kind(config)
+        model = _from(config)
         for weight in model.parameters():
             torch.nn.init.normal_(weight, std=0.3 if weight.ndim > 1 else 0.5)
     return model.eval()
 
 
-def tiny_config(kind: Any, **settings: Any) -> Any:
-    names = set(inspect.signature(kind.__init__).parameters) | set(vars(kind()))
+def tiny_config(kind: Any, architecture: str = "") -> Any:
+    """Make a configuration of small sizes, its parts likewise."""
+    default = kind()
+    names = set(inspect.signature(kind.__init__).parameters) | set(vars(default))
     small = {name: value for name, value in _SIZES.items() if name in names}
-    for name, value in getattr(kind, "sub_configs", {}).items():
-        if name in names and hasattr(value, "__init__"):
-            small[name] = tiny_config(value).to_dict()
-    return kind(**small | settings)
+    parts = {name: getattr(default, name, None) for name in getattr(kind, "sub_configs", {})}
+    small |= {
+        name: tiny_config(type(part), part.model_type) for name, part in parts.items() if part
+    }
+    if "kv_lora_rank" in names:
+        small["num_key_value_heads"] = HEADS
+    return kind(**small | _SPECIAL.get(architecture, {}))
+
+
+def _from(config: Any) -> Any:
+    kind = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[config.model_type])
+    if not isinstance(config, kind.config_class):
+        config = config.get_text_config(decoder=True)
+    return kind(config)
