@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from s3_retriever.backbone.anatomy import anatomy_of, decoder_of
 from s3_retriever.backbone.fingerprint import fingerprint
+from s3_retriever.backbone.held import input_device, missing, unwrapped
 from s3_retriever.backbone.loading import load_pretrained
 from s3_retriever.backbone.modes import evaluating
 from s3_retriever.backbone.reader import TapReader
@@ -63,16 +64,17 @@ class Backbone:
                 f"model must be a transformers model, not {type(model).__name__}; to load one by "
                 "name use Backbone.load(name)"
             )
-        self._decoder: Any = decoder_of(model)
-        self.anatomy: Anatomy = anatomy_of(model, self._decoder)
         self.model = model
+        self._decoder: Any = decoder_of(unwrapped(model))
+        self._check_loaded()
+        self.anatomy: Anatomy = anatomy_of(unwrapped(model), self._decoder)
         self.spec: ModelSpec = self.anatomy.spec
         self.text = TextTokenizer(tokenizer)
         self.tokenizer = copy.deepcopy(tokenizer)
         self.lock = threading.RLock()
         self._fingerprints: dict[int, str] = {}
         self._origin: Origin | None = None
-        self._check_weights()
+        self._check_tokenizer()
         renew_after_fork(self, Backbone._renew_lock)
 
     @classmethod
@@ -136,8 +138,8 @@ class Backbone:
 
     @property
     def device(self) -> torch.device:
-        """Device of the token embeddings, where input ids go."""
-        return self._embedding.device
+        """Where input ids go: the device of the token embeddings, or where they compute."""
+        return input_device(self._decoder)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -182,12 +184,15 @@ class Backbone:
         weight: torch.Tensor = self._decoder.get_input_embeddings().weight
         return weight
 
-    def _check_weights(self) -> None:
-        if any(weight.is_meta for weight in self._decoder.parameters()):
+    def _check_loaded(self) -> None:
+        absent = missing(self._decoder)
+        if absent is not None:
             raise UnsupportedModelError(
-                "some weights of the model are not in memory (meta device, or offloaded to CPU "
-                "or disk); load it whole on its devices"
+                f"some weights of the model were never loaded (meta device), such as {absent}; "
+                "load it with from_pretrained, with device_map= where it does not fit"
             )
+
+    def _check_tokenizer(self) -> None:
         rows, last = self._embedding.shape[0], self.text.max_id
         if last >= rows:
             raise ModelMismatchError(

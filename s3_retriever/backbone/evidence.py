@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from s3_retriever.backbone.held import input_device
 from s3_retriever.backbone.modes import evaluating
 
 if TYPE_CHECKING:
@@ -91,8 +92,7 @@ def _are_weights(value: Any) -> bool:
 
 
 def _inputs(decoder: Any, vocabulary: int) -> dict[str, Any]:
-    device = decoder.get_input_embeddings().weight.device
-    device = torch.device("cpu") if device.type == "meta" else device
+    device = input_device(decoder)
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(_FIRST_ID, vocabulary, (ROWS, LENGTH), generator=generator)
     inputs: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Where each tested architecture shows its keys and queries.
+"""Where the architectures of the table show their keys and queries; others are recognised.
 
 Everything is read before rotary embedding and after any query/key norm. A family names the
 submodule of the attention whose output is read, and how that output splits into heads.

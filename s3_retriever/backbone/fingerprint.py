@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from s3_retriever.backbone.held import weight, weights
+
 if TYPE_CHECKING:
     from s3_retriever.backbone.anatomy import Anatomy
 
@@ -23,7 +25,8 @@ def fingerprint(decoder: Any, anatomy: Anatomy, deepest: int) -> str:
     Weights are sampled (evenly spaced rows of the embedding and of every matrix of those layers,
     vectors whole) and rounded to bfloat16, values below 2^-16 to zero. So a renamed copy, a
     bfloat16 copy of float32 weights, and a float16 or float32 copy of bfloat16 weights have the
-    same fingerprint; a fine-tuned or quantised model has another.
+    same fingerprint, and so have weights that are offloaded, compiled or under an adapter, and
+    those merged; a fine-tuned or quantised model has another.
 
     Args:
         decoder: The stack of decoder layers with its input embedding.
@@ -34,20 +37,20 @@ def fingerprint(decoder: Any, anatomy: Anatomy, deepest: int) -> str:
     del sizes["max_positions"]  # says how long a text may be, not what its keys are
     del sizes["readable"]
     digest = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode())
-    digest.update(_sample(decoder.get_input_embeddings().weight))
+    digest.update(_sample(weight(decoder.get_input_embeddings(), "weight")))
     for name in anatomy.outside:
         digest.update(f"{name}".encode())
-        digest.update(_sample(decoder.get_parameter(name)))
+        digest.update(_sample(weight(decoder, name)))
     for layer in range(deepest + 1):
         module = decoder.get_submodule(f"{anatomy.stack}.{layer}")
-        for name, weight in sorted(module.named_parameters()):
-            digest.update(f"{layer}.{name}{list(weight.shape)}".encode())
-            digest.update(_sample(weight))
+        for name, numbers in weights(module):
+            digest.update(f"{layer}.{name}{list(numbers.shape)}".encode())
+            digest.update(_sample(numbers))
     return digest.hexdigest()
 
 
-def _sample(weight: Tensor) -> bytes:
-    step = 1 if weight.ndim == 1 else max(1, len(weight) // _ROWS)
-    values = weight.detach()[::step].cpu().to(torch.bfloat16)
+def _sample(numbers: Tensor) -> bytes:
+    step = 1 if numbers.ndim == 1 else max(1, len(numbers) // _ROWS)
+    values = numbers[::step].cpu().to(torch.bfloat16)
     values = values.masked_fill(values.abs() < _SMALLEST, 0)
     return values.contiguous().view(torch.int16).numpy().tobytes()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from s3_retriever.backbone.held import input_device
 from s3_retriever.backbone.spec import Head, Tap
 from s3_retriever.errors import InputError, UnsupportedModelError
 
@@ -116,7 +117,7 @@ class TapReader:
             self._captured.clear()
 
     def _forward(self, input_ids: Tensor, attention_mask: Tensor | None) -> None:
-        device = self._decoder.get_input_embeddings().weight.device
+        device = input_device(self._decoder)
         mask = None if attention_mask is None else attention_mask.to(device)
         self._reading_thread = threading.current_thread()
         try:

@@ -52,9 +52,9 @@ class ModelSpec:
         return Tap(head.layer, head.head // (self.heads // self.kv_heads))
 
     def kv_bytes_per_token(self, itemsize: int = 2) -> int:
-        """Return the bytes a full KV cache needs for one token, keys and values of all layers.
+        """Return the bytes a KV cache needs for one token, keys and values of readable layers.
 
         Args:
             itemsize: Bytes per number; 2 for 16-bit floats.
         """
-        return 2 * self.layers * self.kv_heads * self.head_dim * itemsize
+        return 2 * len(self.readable) * self.kv_heads * self.head_dim * itemsize

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,8 +62,11 @@ def ids() -> Tensor:
     return torch.randint(3, 200, (1, 10), generator=torch.Generator().manual_seed(3))
 
 
-def test_most_are_supported() -> None:
+def test_most_are_supported_and_named_in_the_documentation() -> None:
     assert len(SUPPORTED) >= 0.85 * len(mapped_architectures())
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    listed = page.split("test_architectures.py`:")[1].split("That their keys")[0]
+    assert re.findall(r"`(\S+)`", listed) == sorted(SUPPORTED)
 
 
 @pytest.mark.slow
