@@ -94,7 +94,8 @@ def _resident(part: Any) -> AbstractContextManager[Any]:
         return nullcontext()
     from accelerate.utils import align_module_device
 
-    return align_module_device(part)
+    resident: AbstractContextManager[Any] = align_module_device(part)
+    return resident
 
 
 def _hook(part: Any) -> Any:
