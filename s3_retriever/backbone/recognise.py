@@ -22,7 +22,7 @@ _NUMBERED = re.compile(r"^(.*?)\.?(\d+)(?:\.|$)")
 _TOLERANCE = {torch.float32: 0.01, torch.float64: 0.01}
 _COARSE = 0.05  # of 16-bit models
 _FAINT = 1e-30  # smaller weights tell nothing
-_NAMED_WITHIN = 0.02
+_NAMED_WITHIN = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,11 @@ def recognise(model: Any, decoder: Any) -> Recognition:
     stack = Counter(found[path][0] for path in seen).most_common(1)[0][0] if seen else ""
     layers, refused = [], {}
     config = model.config.get_text_config(decoder=True)
+    turned = _rotary_scalings(decoder)
     for path, sight in seen.items():
         if found[path][0] != stack:
             continue
-        layer, read = found[path][1], _read(decoder.get_submodule(path), sight, config)
+        layer, read = found[path][1], _read(decoder.get_submodule(path), sight, config, turned)
         if isinstance(read, str):
             refused[layer] = read
         else:
@@ -119,7 +120,9 @@ def _vocabulary(decoder: Any) -> int:
     return max(rows // 2, 4)  # ids of images and the like stand at the end
 
 
-def _read(attention: Any, seen: Seen, config: Any) -> tuple[Hypothesis, float] | str:
+def _read(
+    attention: Any, seen: Seen, config: Any, turned: set[float]
+) -> tuple[Hypothesis, float] | str:
     """The way that the weights bear out and its scaling, or what was seen instead."""
     if seen.weights is None:
         return "it does not show its attention weights"
@@ -145,7 +148,7 @@ def _read(attention: Any, seen: Seen, config: Any) -> tuple[Hypothesis, float] |
         logits = _logits(way, keys, queries)
         if logits.shape != weights.shape:
             continue
-        scaling, error = _fit(logits, weights, _named_scalings(attention, way), cap)
+        scaling, error = _fit(logits, weights, _named_scalings(attention, way, turned), cap)
         if error < _TOLERANCE.get(seen.weights.dtype, _COARSE):
             return way, scaling
         nearest = min(nearest, error)
@@ -174,7 +177,24 @@ def _logits(way: Hypothesis, keys: Tensor, queries: Tensor) -> Tensor:
     return torch.einsum("bihd,bjhd->bhij", queries, keys)
 
 
-def _named_scalings(attention: Any, way: Hypothesis) -> Iterator[float]:
+def _named_scalings(attention: Any, way: Hypothesis, turned: set[float]) -> Iterator[float]:
+    """Factors that the module or custom names, each also as rotary embedding may scale it."""
+    for factor in sorted(turned):
+        yield from (name * factor**2 for name in _own_scalings(attention, way))
+
+
+def _rotary_scalings(decoder: Any) -> set[float]:
+    """What rotary embedding multiplies keys and queries with, as YaRN does; 1 among them."""
+    values = (
+        value
+        for module in decoder.modules()
+        for name, value in vars(module).items()
+        if name.endswith("attention_scaling")
+    )
+    return {1.0, *(float(value) for value in values if isinstance(value, float | int) and value)}
+
+
+def _own_scalings(attention: Any, way: Hypothesis) -> Iterator[float]:
     for name in ("scaling", "scale", "scale_attn", "inv_norm_factor", "softmax_scale"):
         value = getattr(attention, name, None)
         if isinstance(value, float | int) and not isinstance(value, bool) and value:
@@ -194,7 +214,7 @@ def _fit(
         product = _by_text(logits.to(weights.device), visible)
         slope = float((product * target).sum() / product.square().sum().clamp_min(_FAINT))
         near = [name for name in names if abs(slope / name - 1) < _NAMED_WITHIN]
-        names = [*near, slope]
+        names = near[:1] or [slope]  # named ones do not depend on the precision
     capped = [
         logits * name if cap is None else cap * torch.tanh(logits * name / cap) for name in names
     ]
