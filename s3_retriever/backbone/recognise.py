@@ -22,6 +22,7 @@ _NUMBERED = re.compile(r"^(.*?)\.?(\d+)(?:\.|$)")
 _TOLERANCE = {torch.float32: 0.01, torch.float64: 0.01}
 _COARSE = 0.05  # of 16-bit models
 _FAINT = 1e-30  # smaller weights tell nothing
+_FLAT = 1e-4  # logarithms that differ less tell nothing either
 _NAMED_WITHIN = 0.005
 
 
@@ -131,6 +132,8 @@ def _read(
         return "its attention weights are not finite"
     if weights.triu(1).abs().max() > 0:
         return "it attends in both directions, so a token's key depends on the text after it"
+    if _shown(weights)[0].norm() < _FLAT:
+        return "its attention is the same for every text, so nothing can be proven of its keys"
     widths = {
         name: seen.outputs[name].shape[-1]
         for name in projections_of(attention)
@@ -207,8 +210,7 @@ def _fit(
     logits: Tensor, weights: Tensor, named: Iterator[float], cap: float | None
 ) -> tuple[float, float]:
     """The scaling, and the share of the weights' logarithms that it leaves unexplained."""
-    visible = (weights > _FAINT).all(0, keepdim=True).expand_as(weights)
-    target = _by_text(weights.clamp_min(_FAINT).log(), visible)
+    target, visible = _shown(weights)
     names = list(named)
     if cap is None:
         product = _by_text(logits.to(weights.device), visible)
@@ -227,6 +229,12 @@ def _fit(
     ]
     best = min(range(len(names)), key=errors.__getitem__)
     return names[best], errors[best]
+
+
+def _shown(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """What the text decides in the weights' logarithms, and where there are weights."""
+    visible = (weights > _FAINT).all(0, keepdim=True).expand_as(weights)
+    return _by_text(weights.clamp_min(_FAINT).log(), visible), visible
 
 
 def _by_text(logits: Tensor, visible: Tensor) -> Tensor:

@@ -166,6 +166,12 @@ class TestTheCheck:
         with pytest.raises(UnsupportedModelError, match=r"at best \d+% .* unexplained"):
             Backbone(model, tokenizer)
 
+    def test_attention_that_tells_nothing(self, model: Any, tiny_tokenizer: Any) -> None:
+        for layer in model.model.layers:
+            layer.self_attn.q_proj.weight.data.zero_()
+        with pytest.raises(UnsupportedModelError, match="the same for every text"):
+            Backbone(model, tiny_tokenizer)
+
     def test_queries_in_another_order(self, model: Any, tiny_tokenizer: Any) -> None:
         name = transformers.models.granite.modeling_granite
         plain = name.apply_rotary_pos_emb
