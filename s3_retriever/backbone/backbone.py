@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Self
 
+from s3_retriever.backbone.anatomy import anatomy_of, decoder_of
 from s3_retriever.backbone.fingerprint import fingerprint
+from s3_retriever.backbone.held import input_device, missing, unwrapped
 from s3_retriever.backbone.loading import load_pretrained
 from s3_retriever.backbone.modes import evaluating
 from s3_retriever.backbone.reader import TapReader
-from s3_retriever.backbone.recognise import decoder_of, recognise
 from s3_retriever.backbone.sharing import Origin, loaded_once, remember
 from s3_retriever.backbone.tokens import TextTokenizer
 from s3_retriever.errors import InputError, ModelMismatchError, UnsupportedModelError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from s3_retriever.backbone.anatomy import Anatomy
     from s3_retriever.backbone.spec import Head, ModelSpec, Tap
 
 _LEAST_USED = 0.5  # a model's embedding is padded by a few rows, not doubled
@@ -37,21 +39,22 @@ class Backbone:
     itself, and the weights are held once. What `load` made is pickled as that call.
 
     Args:
-        model: A causal model of transformers; where its keys and queries are is found by a short
-            forward pass, see `s3_retriever.backbone.recognise`.
+        model: A causal model of transformers: of an architecture in `FAMILIES`, or one whose
+            attention is recognised by its modules and gives its own weights on a few tokens.
         tokenizer: The model's own fast tokenizer; a private copy of it is kept.
 
     Attributes:
         model: The object given.
         tokenizer: The private copy, for chat templates and generation.
         text: Tokenises plain text with character offsets.
+        anatomy: Where its layers are read, and why some are not.
         spec: Sizes of the model.
         lock: Held by whoever runs the model; one at a time.
 
     Raises:
         InputError: not a transformers model.
-        UnsupportedModelError: a model that is not causal or whose keys are not found, weights that
-            were not loaded, or a slow tokenizer.
+        UnsupportedModelError: attention that is not recognised, a model that is not causal,
+            weights that were not loaded, or a slow tokenizer.
         ModelMismatchError: the tokenizer belongs to another model.
     """
 
@@ -61,19 +64,17 @@ class Backbone:
                 f"model must be a transformers model, not {type(model).__name__}; to load one by "
                 "name use Backbone.load(name)"
             )
-        self._decoder: Any = decoder_of(model)
         self.model = model
-        self._check_memory()
-        with evaluating(self._decoder):
-            found = recognise(model, self._decoder)
-        self.spec: ModelSpec = found.spec
-        self._reads, self._stack = found.reads, found.stack
+        self._decoder: Any = decoder_of(unwrapped(model))
+        self._check_loaded()
+        self.anatomy: Anatomy = anatomy_of(unwrapped(model), self._decoder)
+        self.spec: ModelSpec = self.anatomy.spec
         self.text = TextTokenizer(tokenizer)
         self.tokenizer = copy.deepcopy(tokenizer)
         self.lock = threading.RLock()
         self._fingerprints: dict[int, str] = {}
         self._origin: Origin | None = None
-        self._check_vocabulary()
+        self._check_tokenizer()
         renew_after_fork(self, Backbone._renew_lock)
 
     @classmethod
@@ -137,8 +138,8 @@ class Backbone:
 
     @property
     def device(self) -> torch.device:
-        """Device of the token embeddings, where input ids go."""
-        return self._embedding.device
+        """Where input ids go: the device of the token embeddings, or where they compute."""
+        return input_device(self._decoder)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -160,7 +161,7 @@ class Backbone:
             InputError: a layer or head the model does not have.
         """
         self._check_places(taps, heads)
-        reader = TapReader(self._decoder, self._reads, self.spec, taps, heads)
+        reader = TapReader(self._decoder, self.anatomy, taps, heads)
         with self.lock, evaluating(self._decoder), reader.attached():
             yield reader
 
@@ -172,9 +173,7 @@ class Backbone:
         self._check_places(taps, ())
         deepest = max((tap.layer for tap in taps), default=0)
         if deepest not in self._fingerprints:
-            self._fingerprints[deepest] = fingerprint(
-                self._decoder, self._stack, self.spec, deepest
-            )
+            self._fingerprints[deepest] = fingerprint(self._decoder, self.anatomy, deepest)
         return self._fingerprints[deepest]
 
     def _renew_lock(self) -> None:
@@ -185,14 +184,15 @@ class Backbone:
         weight: torch.Tensor = self._decoder.get_input_embeddings().weight
         return weight
 
-    def _check_memory(self) -> None:
-        if any(weight.is_meta for weight in self._decoder.parameters()):
+    def _check_loaded(self) -> None:
+        absent = missing(self._decoder)
+        if absent is not None:
             raise UnsupportedModelError(
-                "some weights of the model are not in memory (meta device, or offloaded to CPU "
-                "or disk); load it whole on its devices"
+                f"some weights of the model were never loaded (meta device), such as {absent}; "
+                "load it with from_pretrained, with device_map= where it does not fit"
             )
 
-    def _check_vocabulary(self) -> None:
+    def _check_tokenizer(self) -> None:
         rows, last = self._embedding.shape[0], self.text.max_id
         if last >= rows:
             raise ModelMismatchError(
@@ -207,22 +207,23 @@ class Backbone:
 
     def _check_places(self, taps: Sequence[Tap], heads: Sequence[Head]) -> None:
         spec = self.spec
-        layers = {tap.layer for tap in taps} | {head.layer for head in heads}
-        unread = layers & {*range(spec.layers)} - {*spec.readable}
-        if unread:
-            raise InputError(
-                f"layer {min(unread)} of this {spec.architecture} model has no keys that can be "
-                f"read; those of layers {', '.join(map(str, spec.readable))} can"
-            )
         for tap in taps:
             if not (0 <= tap.layer < spec.layers and 0 <= tap.kv_head < spec.kv_heads):
                 raise InputError(
                     f"{tap} does not exist: the model has {spec.layers} layers of "
                     f"{spec.kv_heads} key-value heads"
                 )
+            self._check_layer(tap.layer)
         for head in heads:
             if not (0 <= head.layer < spec.layers and 0 <= head.head < spec.heads):
                 raise InputError(
                     f"{head} does not exist: the model has {spec.layers} layers of "
                     f"{spec.heads} query heads"
                 )
+            self._check_layer(head.layer)
+
+    def _check_layer(self, layer: int) -> None:
+        if layer not in self.anatomy.places:
+            why = self.anatomy.refused.get(layer, "it has no keys")
+            readable = ", ".join(map(str, self.spec.readable))
+            raise InputError(f"layer {layer} cannot be read: {why}; read layers {readable}")

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from s3_retriever.backbone.spec import Head, ModelSpec, Tap
+from s3_retriever.backbone.held import input_device
+from s3_retriever.backbone.spec import Head, Tap
 from s3_retriever.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from s3_retriever.backbone.projection import Projection, Reads
+    from s3_retriever.backbone.anatomy import Anatomy
+    from s3_retriever.backbone.families import Projection
 
 
 class _EnoughError(Exception):
@@ -34,12 +36,11 @@ class TapReader:
     def __init__(
         self,
         decoder: Any,
-        reads: Mapping[int, Reads],
-        spec: ModelSpec,
+        anatomy: Anatomy,
         taps: Sequence[Tap],
         heads: Sequence[Head],
     ) -> None:
-        self._decoder, self._reads, self._spec = decoder, reads, spec
+        self._decoder, self._anatomy, self._spec = decoder, anatomy, anatomy.spec
         self._taps, self._heads = tuple(taps), tuple(heads)
         self._captured: dict[Tap | Head, Tensor] = {}
         self._wanted: frozenset[Tap | Head] = frozenset()
@@ -77,9 +78,9 @@ class TapReader:
             for layer in sorted({tap.layer for tap in self._taps} | {h.layer for h in self._heads}):
                 taps = [tap for tap in self._taps if tap.layer == layer]
                 heads = [head for head in self._heads if head.layer == layer]
-                reads = self._reads[layer]
-                attention = self._decoder.get_submodule(reads.attention)
-                for source, places in ((reads.keys, taps), (reads.queries, heads)):
+                place = self._anatomy.places[layer]
+                attention = self._decoder.get_submodule(place.attention)
+                for source, places in ((place.keys, taps), (place.queries, heads)):
                     module = attention.get_submodule(source.module)
                     handles.append(module.register_forward_hook(self._hook(source, places)))
             self._open = True
@@ -90,13 +91,13 @@ class TapReader:
                 handle.remove()
 
     def _hook(self, source: Projection, places: Sequence[Tap | Head]) -> Any:
-        def capture(module: Any, inputs: Any, output: Any) -> None:
+        def capture(module: Any, inputs: Any, output: Tensor) -> None:
             if threading.current_thread() is not self._reading_thread:
                 return  # somebody else's forward pass
-            shown = output[0] if isinstance(output, tuple) else output
+            split = source.split(output, self._spec)
             for place in self._wanted.intersection(places):
-                number = place.kv_head if isinstance(place, Tap) else place.head
-                self._captured[place] = source.of(shown, number)
+                column = place.kv_head if isinstance(place, Tap) else place.head
+                self._captured[place] = split[:, :, column].clone()
             if len(self._captured) == len(self._wanted):
                 raise _EnoughError
 
@@ -116,7 +117,7 @@ class TapReader:
             self._captured.clear()
 
     def _forward(self, input_ids: Tensor, attention_mask: Tensor | None) -> None:
-        device = self._decoder.get_input_embeddings().weight.device
+        device = input_device(self._decoder)
         mask = None if attention_mask is None else attention_mask.to(device)
         self._reading_thread = threading.current_thread()
         try:

@@ -1,237 +1,245 @@
-"""Finds where any decoder-only model shows its keys and queries, by looking at what it computes.
-
-What the model's attention gets at position 0, where rotary embedding leaves vectors as they are, is
-looked for in the outputs of the attention's submodules: in a plain projection, a part of a fused
-one, or a norm behind it. So nothing depends on names, and what is found is checked by being found.
-"""
+"""Recognises attention by its modules, and proves the reading by the model's own weights."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
-from s3_retriever.backbone.probe import ROWS, Sighting, sightings
-from s3_retriever.backbone.projection import Projection, Reads, by_token, unit
-from s3_retriever.backbone.spec import ModelSpec
-from s3_retriever.errors import UnsupportedModelError
+from s3_retriever.backbone.evidence import Seen, observe
+from s3_retriever.backbone.hypotheses import Hypothesis, hypotheses, projections_of
+from s3_retriever.backbone.modes import quiet_loading
+from s3_retriever.errors import UnsupportedModelError, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from torch import Tensor
-
-_CLOSE = 0.01
-"""Relative error at which numbers are the same; what 16-bit floats round is less."""
-
-_AHEAD = 0.1
-"""Relative difference that comes of another text, and not of rounding."""
-
-_LENGTHS = 3, 5, 7, 11
-_ENDLESS = 1 << 20
-"""Tokens of the window of a model that names none."""
+_NUMBERED = re.compile(r"^(.*?)\.?(\d+)(?:\.|$)")
+_TOLERANCE = {torch.float32: 0.01, torch.float64: 0.01}
+_COARSE = 0.05  # of 16-bit models
+_FAINT = 1e-30  # smaller weights tell nothing
+_FLAT = 1e-4  # logarithms that differ less tell nothing either
+_NAMED_WITHIN = 0.005
 
 
-class Recognised(NamedTuple):
-    """A model as it is read.
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """How one layer is read, proven by its attention weights.
 
     Attributes:
-        spec: Its sizes.
-        reads: By layer, those whose keys are read.
-        stack: The list of decoder layers, by its path in the decoder.
+        attention: Path of the attention module in the decoder.
+        layer: Number of the layer, from 0.
+        way: How its projections are read.
+        scaling: Factor between ``q·k`` and the attention logit.
     """
 
-    spec: ModelSpec
-    reads: Mapping[int, Reads]
+    attention: str
+    layer: int
+    way: Hypothesis
+    scaling: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What was found in a model.
+
+    Attributes:
+        stack: Path of the list of layers in the decoder.
+        layers: The layers that can be read, first to last.
+        refused: Why others that have projections cannot, by layer.
+    """
+
     stack: str
+    layers: tuple[Recognised, ...]
+    refused: dict[int, str]
 
 
-class _Found(NamedTuple):
-    projection: Projection
-    factor: float
-    rotated: bool
+def recognise(model: Any, decoder: Any) -> Recognition:
+    """Find the layers whose keys and queries can be read, on one short forward pass.
 
-
-class _Layer(NamedTuple):
-    number: int
-    stack: str
-    reads: Reads
-    shape: tuple[int, int, int, float]
-    """Query heads, key-value heads, d, scaling."""
-
-
-def recognise(model: Any, decoder: Any) -> Recognised:
-    """Read a model's sizes, and where its keys and queries are.
-
-    Layers may differ: those without keys of their own (linear attention, state space, keys shared
-    from another layer) are left out, and so are those whose heads are of another size or number
-    than in most.
-
-    Args:
-        model: A causal model of transformers, in evaluation mode.
-        decoder: Its stack of decoder layers, with the input embedding.
+    A reading is held against the model's own attention weights, of two texts whose tokens all
+    stand at position 0: ``scaling * q·k`` must give them, up to what depends on places alone
+    (a mask, a window, ALiBi) or on the query alone (a sink).
 
     Raises:
-        UnsupportedModelError: an encoder-decoder; a model that attends in both directions; one
-            without attention, or with one whose keys are not found. The message says which.
+        UnsupportedModelError: no layer can be read; the message says what was seen.
     """
     name = f"{type(model).__name__} ({model.config.model_type!r})"
-    config = model.config.get_text_config(decoder=True)
-    if model.config.is_encoder_decoder:
+    found = _attentions(decoder)
+    if not found:
         raise UnsupportedModelError(
-            f"{name} is an encoder-decoder, whose text is not read by a decoder-only model; use a "
-            "causal language model"
+            f"{name} has no attention with projections of keys and queries (a state-space or "
+            "recurrent model, or attention of another kind); use a model with plain attention"
         )
-    seen = _seen(name, config, decoder)
-    layers = [layer for layer in map(_layer, seen) if layer is not None]
-    if not layers:
-        parts = ", ".join(seen[0].outputs) or "none"
-        raise UnsupportedModelError(
-            f"{name} puts the keys of its attention together from parts that no module shows whole "
-            f"(latent attention is such a kind); seen in {seen[0].attention}: {parts}"
-        )
-    shape = Counter(layer.shape for layer in layers).most_common(1)[0][0]
-    stack = Counter(layer.stack for layer in layers).most_common(1)[0][0]
-    kept = {
-        layer.number: layer.reads
-        for layer in reversed(layers)
-        if (layer.shape, layer.stack) == (shape, stack)
-    }
-    heads, kv_heads, head_dim, scaling = shape
-    spec = ModelSpec(
-        architecture=config.model_type,
-        layers=len(decoder.get_submodule(stack)),
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
-        hidden=config.hidden_size,
-        max_positions=_window(config),
-        scaling=scaling,
-        readable=tuple(sorted(kept)),
-    )
-    return Recognised(spec, kept, stack)
-
-
-def decoder_of(model: Any) -> Any:
-    """The stack of decoder layers of a model, with its input embedding."""
-    decoder = model.get_decoder()  # in some models this is the output layer
-    return decoder if hasattr(decoder, "get_input_embeddings") else model.base_model
-
-
-def _window(config: Any) -> int:
-    names = "max_position_embeddings", "n_positions", "seq_length", "max_seq_len"
-    found = (getattr(config, name, None) for name in names)
-    return next((size for size in found if isinstance(size, int) and size > 0), _ENDLESS)
-
-
-def _seen(name: str, config: Any, decoder: Any) -> list[Sighting]:
-    heads = {getattr(config, key, 0) for key in ("num_attention_heads", "num_key_value_heads")}
-    length = next(size for size in _LENGTHS if size not in heads)
+    projections = {path: projections_of(decoder.get_submodule(path)) for path in found}
     try:
-        seen = sightings(decoder, len(decoder.get_input_embeddings().weight), length)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # whatever a model's own code raises
+        with quiet_loading():
+            seen = observe(model, decoder, projections, _vocabulary(decoder))
+    except Exception as error:
         raise UnsupportedModelError(
-            f"{name} cannot read {ROWS} short rows of text, as every causal model can: {error}"
+            f"{name} is not among the tested architectures, and a pass over a few tokens to "
+            f"recognise it failed: {type(error).__name__}: {first_line(error)}"
         ) from error
-    if not seen:
+    stack = Counter(found[path][0] for path in seen).most_common(1)[0][0] if seen else ""
+    layers, refused = [], {}
+    config = model.config.get_text_config(decoder=True)
+    turned = _rotary_scalings(decoder)
+    for path, sight in seen.items():
+        if found[path][0] != stack:
+            continue
+        layer, read = found[path][1], _read(decoder.get_submodule(path), sight, config, turned)
+        if isinstance(read, str):
+            refused[layer] = read
+        else:
+            layers.append(Recognised(path, layer, *read))
+    if not layers:
+        why = Counter(refused.values()).most_common(1)[0][0] if refused else "none of them ran"
         raise UnsupportedModelError(
-            f"{name} never calls an attention function of transformers: it has no keys (a state-"
-            "space model), or an attention of its own that cannot be looked into"
+            f"{name} is not among the tested architectures, and its attention is not recognised: "
+            f"{why}"
         )
-    if not all(sighting.causal for sighting in seen) or _looks_ahead(seen[-1]):
-        raise UnsupportedModelError(
-            f"{name} attends in both directions, so a token's key depends on the text after it; "
-            "use a causal language model"
-        )
-    return seen
+    return Recognition(stack, tuple(sorted(layers, key=lambda each: each.layer)), refused)
 
 
-def _looks_ahead(last: Sighting) -> bool:
-    """Whether what follows a token changes its key: the first row begins as the last one does."""
-    first, again = last.keys[0, :, 0].float(), last.keys[-1, :, 0].float()
-    return bool((first - again).norm() > _AHEAD * first.norm())
+def _attentions(decoder: Any) -> dict[str, tuple[str, int]]:
+    """The attention modules by path: the list of layers that each is in, and its number."""
+    numbered = {
+        path: _NUMBERED.match(path)
+        for path, module in decoder.named_modules()
+        if projections_of(module)
+    }
+    return {path: (match[1], int(match[2])) for path, match in numbered.items() if match}
 
 
-def _layer(seen: Sighting) -> _Layer | None:
-    """Where the keys and queries of one attention module are; None where they are nowhere whole."""
-    place = re.fullmatch(r"(.*?)\.?(\d+)\..*", seen.attention)
-    keys, queries = _find(seen.keys, seen.outputs), _find(seen.queries, seen.outputs)
-    if place is None or keys is None or queries is None:
-        return None
-    heads, head_dim = queries.projection.columns.shape
-    distinct = _distinct(keys.projection, heads)
-    scaling = seen.scaling * keys.factor * queries.factor
-    reads = Reads(seen.attention, distinct, queries.projection)
-    shape = (heads, len(distinct.columns), head_dim, scaling)
-    return _Layer(int(place[2]), place[1], reads, shape)
+def _vocabulary(decoder: Any) -> int:
+    embedding = decoder.get_input_embeddings()
+    rows = int(getattr(embedding, "num_embeddings", 0) or embedding.weight.shape[0])
+    return max(rows // 2, 4)  # ids of images and the like stand at the end
 
 
-def _distinct(keys: Projection, heads: int) -> Projection:
-    """The same keys, each once, where the attention is given a copy for every query head."""
-    columns = keys.columns
-    for size in range(1, len(columns)):
-        if heads % size == 0 and len(columns) % size == 0:
-            some = columns[:: len(columns) // size]
-            if torch.equal(some.repeat_interleave(len(columns) // size, 0), columns):
-                return Projection(keys.module, keys.heads_first, some, keys.unit)
-    return keys
+def _read(
+    attention: Any, seen: Seen, config: Any, turned: set[float]
+) -> tuple[Hypothesis, float] | str:
+    """The way that the weights bear out and its scaling, or what was seen instead."""
+    if seen.weights is None:
+        return "it does not show its attention weights"
+    weights = seen.weights.float()
+    if not weights.isfinite().all():
+        return "its attention weights are not finite"
+    if weights.triu(1).abs().max() > 0:
+        return "it attends in both directions, so a token's key depends on the text after it"
+    if _shown(weights)[0].norm() < _FLAT:
+        return "its attention is the same for every text, so nothing can be proven of its keys"
+    widths = {
+        name: seen.outputs[name].shape[-1]
+        for name in projections_of(attention)
+        if name in seen.outputs and seen.outputs[name].ndim == 3
+    }
+    if len(widths) != len(projections_of(attention)):
+        return "its projections did not run (a layer that borrows another's keys, or latent ones)"
+    cap = getattr(config, "attn_logit_softcapping", None)
+    clip = getattr(attention, "clip_qkv", None) or getattr(config, "clip_qkv", None)
+    nearest = float("inf")
+    for way in hypotheses(attention, widths, weights.shape[1], clip):
+        keys, queries = _vectors(way.keys, seen), _vectors(way.queries, seen)
+        if keys is None or queries is None:
+            continue
+        logits = _logits(way, keys, queries)
+        if logits.shape != weights.shape:
+            continue
+        scaling, error = _fit(logits, weights, _named_scalings(attention, way, turned), cap)
+        if error < _TOLERANCE.get(seen.weights.dtype, _COARSE):
+            return way, scaling
+        nearest = min(nearest, error)
+    if nearest == float("inf"):
+        shown = ", ".join(f"{name} of {width}" for name, width in widths.items())
+        return f"its projections ({shown}) do not split into {weights.shape[1]} heads"
+    return (
+        f"its keys and queries do not give its attention weights (at best {nearest:.0%} of what "
+        "the text decides is left unexplained)"
+    )
 
 
-def _find(wanted: Tensor, outputs: Mapping[str, Tensor]) -> _Found | None:
-    """The submodule that shows some vectors ``[B, heads, L, d]``, unrotated before rotated."""
-    found = [
-        match
-        for name, output in reversed([*outputs.items()])
-        for match in _matches(wanted.transpose(1, 2).float(), name, output)
+def _vectors(projection: Any, seen: Seen) -> Tensor | None:
+    """``[B, L, heads, d]``, or None where a norm does not take that shape."""
+    with torch.inference_mode():
+        try:
+            vectors: Tensor = projection.split(seen.outputs[projection.module], None)
+        except (RuntimeError, ValueError, IndexError):
+            return None
+    return vectors.float()
+
+
+def _logits(way: Hypothesis, keys: Tensor, queries: Tensor) -> Tensor:
+    """``q·k``, ``[B, H, L, L]``."""
+    keys = keys.to(queries.device).repeat_interleave(way.heads // way.kv_heads, 2)
+    return torch.einsum("bihd,bjhd->bhij", queries, keys)
+
+
+def _named_scalings(attention: Any, way: Hypothesis, turned: set[float]) -> Iterator[float]:
+    """Factors that the module or custom names, each also as rotary embedding may scale it."""
+    for factor in sorted(turned):
+        yield from (name * factor**2 for name in _own_scalings(attention, way))
+
+
+def _rotary_scalings(decoder: Any) -> set[float]:
+    """What rotary embedding multiplies keys and queries with, as YaRN does; 1 among them."""
+    values = (
+        value
+        for module in decoder.modules()
+        for name, value in vars(module).items()
+        if name.endswith("attention_scaling")
+    )
+    return {1.0, *(float(value) for value in values if isinstance(value, float | int) and value)}
+
+
+def _own_scalings(attention: Any, way: Hypothesis) -> Iterator[float]:
+    for name in ("scaling", "scale", "scale_attn", "inv_norm_factor", "softmax_scale"):
+        value = getattr(attention, name, None)
+        if isinstance(value, float | int) and not isinstance(value, bool) and value:
+            yield float(value)
+    yield way.head_dim**-0.5
+    yield 1.0
+
+
+def _fit(
+    logits: Tensor, weights: Tensor, named: Iterator[float], cap: float | None
+) -> tuple[float, float]:
+    """The scaling, and the share of the weights' logarithms that it leaves unexplained."""
+    target, visible = _shown(weights)
+    names = list(named)
+    if cap is None:
+        product = _by_text(logits.to(weights.device), visible)
+        slope = float((product * target).sum() / product.square().sum().clamp_min(_FAINT))
+        near = [name for name in names if abs(slope / name - 1) < _NAMED_WITHIN]
+        names = near[:1] or [slope]  # named ones do not depend on the precision
+    capped = [
+        logits * name if cap is None else cap * torch.tanh(logits * name / cap) for name in names
     ]
-    return min(found, key=lambda match: match.rotated, default=None)
+    errors = [
+        float(
+            (_by_text(each.to(weights.device), visible) - target).norm()
+            / target.norm().clamp_min(_FAINT)
+        )
+        for each in capped
+    ]
+    best = min(range(len(names)), key=errors.__getitem__)
+    return names[best], errors[best]
 
 
-def _matches(wanted: Tensor, name: str, output: Tensor) -> Iterator[_Found]:
-    """Ways in which an output shows ``[B, L, heads, d]``, at position 0 at least."""
-    batch, length, heads, size = wanted.shape
-    for heads_first in (False, True):
-        if output.ndim < 3 + heads_first or output.shape[0] != batch:
-            continue
-        if output.shape[1 + heads_first] != length or not output.numel():
-            continue
-        rows = by_token(output, heads_first).float()
-        columns = _columns(wanted[:, 0].flatten(1), rows[:, 0])
-        if columns is not None:
-            projection = Projection(name, heads_first, columns.view(heads, size).cpu())
-            yield from _checked(wanted, rows[..., columns].view_as(wanted), projection)
-        elif rows.shape[2] == heads * size:
-            projection = Projection(
-                name, heads_first, torch.arange(heads * size).view(heads, size), unit=True
-            )
-            yield from _checked(wanted, unit(rows.view_as(wanted)), projection)
+def _shown(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """What the text decides in the weights' logarithms, and where there are weights."""
+    visible = (weights > _FAINT).all(0, keepdim=True).expand_as(weights)
+    return _by_text(weights.clamp_min(_FAINT).log(), visible), visible
 
 
-def _columns(wanted: Tensor, rows: Tensor) -> Tensor | None:
-    """Which columns of ``[B, W]`` those of ``[B, C]`` are, but for one factor: ``int64[C]``."""
-    if wanted.shape[1] <= rows.shape[1] and _factor(wanted, rows[:, : wanted.shape[1]]):
-        return torch.arange(wanted.shape[1], device=rows.device)
-    ours, theirs = (torch.nn.functional.normalize(part, dim=0) for part in (wanted, rows))
-    nearness, columns = (ours.T @ theirs).max(1)
-    return columns if bool((nearness > 1 - _CLOSE**2).all()) else None
-
-
-def _checked(wanted: Tensor, shown: Tensor, projection: Projection) -> Iterator[_Found]:
-    factor = _factor(wanted[:, 0], shown[:, 0])
-    if factor:
-        rotated = wanted.shape[1] > 1 and bool(_factor(wanted, shown))
-        yield _Found(projection, factor, rotated)
-
-
-def _factor(wanted: Tensor, shown: Tensor) -> float:
-    """By which one is the other; 0 where it is not, and 1 where it is within rounding."""
-    square = float(shown.square().sum())
-    factor = float((wanted * shown).sum()) / square if square > 0 else 0.0
-    error = float((wanted - factor * shown).norm())
-    if factor <= 0 or error > _CLOSE * float(wanted.norm()):
-        return 0.0
-    return 1.0 if abs(factor - 1) < _CLOSE / 2 else float(f"{factor:.3g}")
+def _by_text(logits: Tensor, visible: Tensor) -> Tensor:
+    """What differs between the texts, beside a constant of each query."""
+    counts = visible.sum(-1, keepdim=True).clamp_min(1)
+    rows = logits.where(visible, 0)
+    rows = (rows - rows.sum(-1, keepdim=True) / counts).where(visible, 0)
+    return rows - rows.mean(0, keepdim=True)

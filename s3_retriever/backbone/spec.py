@@ -34,8 +34,7 @@ class ModelSpec:
         hidden: Size of the residual stream.
         max_positions: Longest input in tokens.
         scaling: Factor between ``q·k`` and the attention logit.
-        readable: Layers whose keys can be read, ascending; others have none of their own, or heads
-            of another size.
+        readable: Layers where keys and queries can be read, rising; all have the shape above.
     """
 
     architecture: str
@@ -53,9 +52,9 @@ class ModelSpec:
         return Tap(head.layer, head.head // (self.heads // self.kv_heads))
 
     def kv_bytes_per_token(self, itemsize: int = 2) -> int:
-        """Return the bytes a full KV cache needs for one token, keys and values of all layers.
+        """Return the bytes a KV cache needs for one token, keys and values of readable layers.
 
         Args:
             itemsize: Bytes per number; 2 for 16-bit floats.
         """
-        return 2 * self.layers * self.kv_heads * self.head_dim * itemsize
+        return 2 * len(self.readable) * self.kv_heads * self.head_dim * itemsize

@@ -2,95 +2,121 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from time import perf_counter
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.cli import common
+from s3_retriever.errors import ModelMismatchError, UnsupportedModelError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
     from s3_retriever.backbone import Backbone, Tap
 
 EXAMPLES = """\
-  s3-retriever check --model my-model
-  s3-retriever check --model Qwen/Qwen3-0.6B --json"""
+  s3-retriever check
+  s3-retriever check ./my-model --json"""
 
-_TOPICS = 6
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Where keys would be read, and how that is known."""
+
+    taps: list[Tap]
+    why: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    common.add_model(parser)
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="folder, .gguf file or hub name; default: the embedded SmolLM2-135M-Instruct",
+    )
     common.add_quiet(parser)
     common.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say whether a model can serve, where it would be read, and what a token costs."""
+    """Load the model, read a few tokens, and print what was found."""
     from s3_retriever.engine.resolve import resolve_backbone
 
-    backbone = resolve_backbone(args.model, None, not args.quiet)
-    figures = _figures(backbone)
+    try:
+        backbone = resolve_backbone(args.model, None, not args.quiet)
+    except (UnsupportedModelError, ModelMismatchError) as error:
+        if not args.json:
+            raise
+        common.print_json({"serves": False, "reason": str(error)})
+        return 1
+    found = _found(backbone)
     if args.json:
-        common.print_json(figures)
-        return 0
-    spec = backbone.spec
-    print(f"{backbone.name} ({spec.architecture}) can serve")
-    print(f"keys can be read in {len(spec.readable)} of {spec.layers} layers")
-    print(
-        f"{spec.heads} query heads over {spec.kv_heads} key-value heads of {spec.head_dim} numbers "
-        f"in each; a window of {spec.max_positions:,} tokens"
-    )
-    print(f"bank: {figures['bank']}")
-    print(
-        f"reading as far as layer {figures['deepest_layer']}: "
-        f"{figures['tokens_per_second']:,.0f} tokens a second on {backbone.device}, "
-        f"in {figures['dtype']}"
-    )
-    print(f"a full KV cache would take {figures['kv_bytes_per_token']:,} bytes a token")
-    print("next:", common.command_line("index", "TEXT", "-o", "INDEX", model=args.model))
+        common.print_json(found)
+    else:
+        _print(found)
     return 0
 
 
-def _figures(backbone: Backbone) -> dict[str, Any]:
-    from s3_retriever.backbone import Tap
-    from s3_retriever.fitting import CalibrateConfig, builtin_bank
-    from s3_retriever.fitting.banks import cached_folder
+def _found(backbone: Backbone) -> dict[str, Any]:
+    from s3_retriever.backbone import FAMILIES
+    from s3_retriever.reading.cost import reading_cost
 
-    spec, shipped = backbone.spec, builtin_bank(backbone)
-    made = (cached_folder(backbone) / "bank.json").is_file()
-    if shipped is not None:
-        bank, taps = "ships for this model", shipped.calibration.taps
-    else:
-        bank = "in the cache" if made else "none yet; the first index makes one, in minutes"
-        third = int(spec.layers * CalibrateConfig().depth)
-        deepest = max((n for n in spec.readable if n < third), default=spec.readable[0])
-        taps = (Tap(deepest, 0),)
+    choice, spec = _choice(backbone), backbone.spec
     return {
+        "serves": True,
         "model": backbone.name,
+        "known": "tested" if spec.architecture in FAMILIES else "recognised",
         **asdict(spec),
-        "bank": bank,
-        "deepest_layer": max(tap.layer for tap in taps),
-        "tokens_per_second": _speed(backbone, taps),
+        "refused": dict(backbone.anatomy.refused),
+        "taps": [asdict(tap) for tap in choice.taps],
+        "taps_from": choice.why,
         "device": str(backbone.device),
         "dtype": str(backbone.dtype).removeprefix("torch."),
-        "kv_bytes_per_token": spec.kv_bytes_per_token(),
+        **asdict(reading_cost(backbone, choice.taps)),
     }
 
 
-def _speed(backbone: Backbone, taps: Sequence[Tap]) -> float:
-    """Tokens a second of a scan of a few pages, codes left out."""
-    from s3_retriever.cli.demo import topics
-    from s3_retriever.config import ScanConfig
-    from s3_retriever.reading.keys import key_blocks
+def _choice(backbone: Backbone) -> _Choice:
+    """The taps of the bank at hand, or all that calibration would choose among."""
+    from s3_retriever.backbone import Tap
+    from s3_retriever.fitting.banks import bank_at_hand
+    from s3_retriever.fitting.calibrate import CalibrateConfig, layers_in_reach
 
-    pages, tokens, seconds = topics()[:_TOPICS], 0, 0.0
-    for documents in (pages[:1], pages):  # once to warm up
-        start = perf_counter()
-        blocks = key_blocks(backbone, taps, documents, ScanConfig())
-        tokens = sum(len(keys.cpu()) for _, keys in blocks)
-        seconds = perf_counter() - start
-    return tokens / seconds
+    bank = bank_at_hand(backbone)
+    if bank is not None:
+        return _Choice(list(bank.calibration.taps), "its bank")
+    layers = layers_in_reach(backbone.spec, CalibrateConfig().depth)
+    heads = range(backbone.spec.kv_heads)
+    return _Choice([Tap(layer, head) for layer in layers for head in heads], "calibration")
+
+
+_KNOWN = {
+    "tested": "a tested architecture",
+    "recognised": "recognised: its keys and queries give its own attention weights",
+}
+
+
+def _print(found: dict[str, Any]) -> None:
+    layers = sorted({tap["layer"] for tap in found["taps"]})
+    print(f"model       {found['model']} ({found['architecture']}) can serve")
+    print(f"known as    {_KNOWN[found['known']]}")
+    print(f"layers      {found['layers']}, of which {len(found['readable'])} can be read")
+    for layer, why in found["refused"].items():
+        print(f"            layer {layer} cannot: {why}")
+    print(
+        f"heads       {found['heads']} of queries, {found['kv_heads']} of keys, each of size "
+        f"{found['head_dim']}; hidden size {found['hidden']}"
+    )
+    print(f"window      {found['max_positions']:,} tokens")
+    if found["taps_from"] == "its bank":
+        places = ", ".join(f"{tap['layer']}.{tap['kv_head']}" for tap in found["taps"])
+        print(f"taps        {places} (layer.head), by its bank")
+    else:
+        print(f"taps        to be chosen in layers {layers[0]} to {layers[-1]}: no bank yet")
+    print(f"weights     {found['weight_bytes'] / 1e6:,.0f} MB, {found['dtype']}, {found['device']}")
+    milliseconds = 1e3 * found["seconds"] / found["tokens"]
+    print(
+        f"a token     {milliseconds:.2f} ms to read as far as layer {layers[-1]}, "
+        f"{found['key_bytes']:,} bytes of keys before coding"
+    )
+    print(f"            {found['cache_bytes']:,} bytes of cache while the model answers")

@@ -24,7 +24,7 @@ COMMANDS = {
     "ask": ("s3_retriever.cli.asking", "let the same model answer from those spans"),
     "info": ("s3_retriever.cli.info", "show the sizes of an index"),
     "verify": ("s3_retriever.cli.verify", "check every byte of an index"),
-    "check": ("s3_retriever.cli.check", "say whether a model can serve, and what a token costs"),
+    "check": ("s3_retriever.cli.check", "tell whether a model can serve, and what it costs"),
     "calibrate": ("s3_retriever.cli.calibrate", "choose heads and whitening for a model"),
     "train": ("s3_retriever.cli.train", "train sparse autoencoders on text"),
     "bench": ("s3_retriever.cli.bench", "show where the time of a scan goes"),

@@ -61,16 +61,10 @@ def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) 
     Raises:
         BankError: a cached bank is damaged; the message says which folder to delete.
     """
-    bank = builtin_bank(backbone)
+    bank = bank_at_hand(backbone)
     if bank is not None:
         return bank
     folder = cached_folder(backbone)
-    if (folder / "bank.json").is_file():  # the last file of a bank that was saved whole
-        try:
-            bank = Bank.load(folder)
-        except BankError as error:
-            raise BankError(f"{error}; delete {folder} to have it made anew") from error
-        return bank
     if progress:
         line = (
             f"No bank ships for this model: one is made and kept in {folder}, which takes minutes"
@@ -88,6 +82,22 @@ def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) 
     )
     _keep(bank, folder)
     return bank
+
+
+def bank_at_hand(backbone: Backbone) -> Bank | None:
+    """Return the bank for a model that is shipped or cached, or None.
+
+    Raises:
+        BankError: a cached bank is damaged; the message says which folder to delete.
+    """
+    bank = builtin_bank(backbone)
+    folder = cached_folder(backbone)
+    if bank is not None or not (folder / "bank.json").is_file():  # the last file to be saved
+        return bank
+    try:
+        return Bank.load(folder)
+    except BankError as error:
+        raise BankError(f"{error}; delete {folder} to have it made anew") from error
 
 
 def _keep(bank: Bank, folder: Path) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from s3_retriever.backbone import Backbone
+    from s3_retriever.backbone.spec import ModelSpec
     from s3_retriever.codec.places import PlaceHead
     from s3_retriever.labelled.sets import LabelledSet
     from s3_retriever.searching.passages import Passages
@@ -64,6 +65,12 @@ class CalibrateConfig(Config):
     l1: float = Field(default=0.01, ge=0)
     place_questions: int = Field(default=3000, ge=0)
     scan: ScanConfig = ScanConfig()
+
+
+def layers_in_reach(spec: ModelSpec, depth: float) -> list[int]:
+    """Return the readable layers of the first share of a model, and at least the first one."""
+    end = max(ceil(spec.layers * depth), spec.readable[0] + 1)
+    return [layer for layer in spec.readable if layer < end]
 
 
 @dataclass(frozen=True)
@@ -105,8 +112,7 @@ def calibrate(
             raise InputError(f"no question of {labelled.name} has evidence to learn from")
     config = config or CalibrateConfig()
     spec = backbone.spec
-    deepest = max(ceil(spec.layers * config.depth) - 1, spec.readable[0])
-    layers = [layer for layer in spec.readable if layer <= deepest]
+    layers = layers_in_reach(spec, config.depth)
     taps = [Tap(layer, head) for layer in layers for head in range(spec.kv_heads)]
     heads = [Head(layer, head) for layer in layers for head in range(spec.heads)]
     readings = [_read(backbone, taps, heads, labelled, config, progress) for labelled in sets]

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import make_llama, make_tokenizer
-from transformers import MambaConfig, MambaForCausalLM
+from conftest import make_llama
 
 from random_bank import make_bank
 from s3_retriever import __version__
@@ -207,24 +206,6 @@ def test_bench(tiny_default: None, notes: Path, capsys: Any) -> None:
     report = data(capsys, "bench", str(notes), "--quiet", "--chunk-tokens", "64")
     assert report["tokens"] > 30 and report["tokens_per_second"] > 0 and report["stages"]
     assert set(report["stages"]) == set(STAGES)
-
-
-def test_check(
-    tiny_options: list[str], capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("S3_RETRIEVER_CACHE", str(tmp_path / "cache"))
-    found = data(capsys, "check", *tiny_options[:2])
-    assert (found["layers"], found["heads"], found["kv_heads"]) == (4, 4, 2)
-    assert found["readable"] == [0, 1, 2, 3] and found["deepest_layer"] == 0
-    assert found["tokens_per_second"] > 0 and "none yet" in found["bank"]
-    told = done(capsys, "check", *tiny_options[:2])
-    assert "keys can be read in 4 of 4 layers" in told and "s3-retriever index TEXT" in told
-    MambaForCausalLM(
-        MambaConfig(num_hidden_layers=1, hidden_size=8, state_size=4, vocab_size=400)
-    ).save_pretrained(tmp_path / "mamba")
-    make_tokenizer().save_pretrained(tmp_path / "mamba")
-    capsys.readouterr()
-    assert "has no keys" in failed(capsys, "check", "--model", str(tmp_path / "mamba"))
 
 
 def test_demo(

@@ -30,6 +30,7 @@ from s3_retriever.fitting.calibrate import fit_weights
 from s3_retriever.labelled.sets import Evidence
 from s3_retriever.reading.keys import key_blocks
 from small_corpus import NAMES, QUESTIONS, SOURCES
+from tiny_architectures import tiny_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +56,16 @@ def labelled_set() -> LabelledSet:
 @pytest.fixture(scope="module")
 def calibration(tiny_backbone: Backbone) -> Calibration:
     return calibrate(tiny_backbone, [labelled_set()], CONFIG)
+
+
+@pytest.mark.slow
+def test_only_layers_that_have_keys_are_chosen(tiny_tokenizer: Any) -> None:
+    model = tiny_model("qwen3_next")
+    model.config.max_position_embeddings = 4096
+    config = CONFIG.replace(place_questions=0)
+    chosen = calibrate(Backbone(model, tiny_tokenizer), [labelled_set()], config)
+    assert {tap.layer for tap in chosen.taps} == {3}
+    assert chosen.key_mean.isfinite().all() and chosen.whiten.isfinite().all()
 
 
 def all_keys(backbone: Backbone, taps: Any) -> torch.Tensor:
