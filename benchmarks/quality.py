@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py SET...                    # the main table
     python benchmarks/quality.py SET... --part ablation --banks banks/
+    python benchmarks/quality.py SET... --part meaning     # beside what meaning and the hop add
     python benchmarks/quality.py SET... --part bytes
     python benchmarks/quality.py SET... --model gemma.gguf --name gemma    # another model
     python benchmarks/quality.py SET... --part depth
@@ -294,6 +295,7 @@ def main(args: argparse.Namespace) -> None:
     rankers: dict[str, Callable[[], Sequence[str | Contender]]] = {
         "main": lambda: args.rankers.split(",") if args.rankers else MAIN,
         "ablation": lambda: only(ablation(args.banks), args.rows),
+        "meaning": lambda: only(ablation(None), "no meaning,no second hop"),
         "bytes": by_bytes,
         "depth": by_depth,
     }
@@ -347,7 +349,8 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sets", nargs="+", metavar="SET")
-    parser.add_argument("--part", choices=("main", "ablation", "bytes", "depth"), default="main")
+    parts = ("main", "ablation", "meaning", "bytes", "depth")
+    parser.add_argument("--part", choices=parts, default="main")
     parser.add_argument("--banks", type=Path, help="made by variant_banks.py")
     parser.add_argument("--model", help="as for s3-retriever eval")
     parser.add_argument("--rankers", help="of the main table, by name; default: ten of them")

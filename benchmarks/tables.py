@@ -66,7 +66,7 @@ def ablation() -> str:
 
 def hop() -> str:
     """How many questions of each set the second hop answers better and worse, as Markdown."""
-    made = json.loads((RESULTS / "quality-ablation.json").read_text(encoding="utf-8"))
+    made = json.loads((RESULTS / "quality-meaning.json").read_text(encoding="utf-8"))
     (without,) = (row for row in made["rows"] if row["title"] == "no second hop")
     names = [labelled["name"] for labelled in made["sets"]]
     counts = [without["against_first"][name] for name in names]
