@@ -33,7 +33,6 @@ from common import RESULTS, line, spread, tuning_split, write
 from tqdm import tqdm
 
 from s3_retriever.backbone import Backbone
-from s3_retriever.codec import QueryWeights
 from s3_retriever.config import SearchConfig, Weighing
 from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.engine.flow import find
@@ -42,7 +41,7 @@ from s3_retriever.evaluate.rankers.bench import Bench, RememberingReader
 from s3_retriever.evaluate.rankers.build import as_hits
 from s3_retriever.evaluate.rankers.memo import Memo
 from s3_retriever.fitting import load_set
-from s3_retriever.searching.attention import shares_of
+from s3_retriever.searching.attention import coded_logits, shares_of
 from s3_retriever.searching.fusion import standardise
 from s3_retriever.searching.scorers import SCORERS
 from s3_retriever.searching.searcher import Searcher
@@ -126,12 +125,7 @@ class Attention:
 
     def _shares(self, asked: Asked) -> Tensor:
         """``f32[A, H · n]``."""
-        text = self._text
-        weights = QueryWeights(text.bank, asked.queries)
-
-        def logits(tokens: slice) -> Tensor:
-            return weights.logits(text.codes.rows(tokens))
-
+        text, logits = self._text, coded_logits(self._text)(asked.queries)
         return shares_of(logits, [asked], text.bank.calibration, text.passages)
 
     def _summed(self, shares: Tensor, weighing: Weighing) -> Tensor:

@@ -96,11 +96,7 @@ class JoinedCodes:
             self.parts[first : last + 1], self.bounds[first : last + 1].tolist(), strict=True
         ):
             taken.append((part, slice(max(start - begin, 0), max(stop - begin, 0))))
-        latents, values, residual = (
-            torch.from_numpy(np.concatenate([getattr(part, name)[own] for part, own in taken]))
-            for name in ("latents", "values", "residual")
-        )
-        return Codes(latents, values, residual, torch.tensor(True))
+        return _copied(taken)
 
     def ranges(self, starts: np.ndarray, stops: np.ndarray) -> Codes:
         """Return the codes of several ranges of tokens, end to end, in memory of their own.
@@ -122,8 +118,13 @@ class JoinedCodes:
                 start, number = max(end, start), number + 1
         if not pieces:
             return self.rows(slice(0, 0))
-        latents, values, residual = (
-            torch.from_numpy(np.concatenate([getattr(part, name)[own] for part, own in pieces]))
-            for name in ("latents", "values", "residual")
-        )
-        return Codes(latents, values, residual, torch.tensor(True))
+        return _copied(pieces)
+
+
+def _copied(pieces: Sequence[tuple[TokenCodes, slice]]) -> Codes:
+    """The codes of pieces of documents, end to end."""
+    latents, values, residual = (
+        torch.from_numpy(np.concatenate([getattr(part, name)[own] for part, own in pieces]))
+        for name in ("latents", "values", "residual")
+    )
+    return Codes(latents, values, residual, torch.tensor(True))

@@ -91,9 +91,11 @@ def bank_at_hand(backbone: Backbone) -> Bank | None:
         BankError: a cached bank is damaged; the message says which folder to delete.
     """
     bank = builtin_bank(backbone)
-    folder = cached_folder(backbone)
-    if bank is not None or not (folder / "bank.json").is_file():  # the last file to be saved
+    if bank is not None:
         return bank
+    folder = cached_folder(backbone)
+    if not (folder / "bank.json").is_file():  # the last file of a bank that was saved whole
+        return None
     try:
         return Bank.load(folder)
     except BankError as error:

@@ -60,16 +60,24 @@ class CodedQueries:
         self._weights: QueryWeights | None = None
         if queries.shape[0] * queries.shape[1] <= len(calibration.taps) * calibration.head_dim:
             self._weights = QueryWeights(bank, queries)
-        self._y = calibration.queries(queries).transpose(0, 1)
+        self._y, self._reads = calibration.queries(queries), calibration.tap_of_head
 
     def logits(self, codes: Codes) -> Tensor:
         """Logits of all question tokens at the text tokens of some codes, ``f32[t, H · n]``."""
         if self._weights is not None:
             return self._weights.logits(codes)
-        keys, reads = self._bank.decode(codes) - self._bank.offset, self._bank.calibration
-        return torch.cat(
-            [keys[:, tap] @ own.T for tap, own in zip(reads.tap_of_head, self._y, strict=True)], 1
-        )
+        return logits_at(self._bank.decode(codes) - self._bank.offset, self._y, self._reads)
+
+
+def logits_at(keys: Tensor, queries: Tensor, reads: Sequence[int]) -> Tensor:
+    """Logits of question tokens at text tokens, ``f32[t, H · n]``.
+
+    Args:
+        keys: Calibrated, ``f32[t, N, d]``.
+        queries: Calibrated, ``f32[n, H, d]``.
+        reads: The tap that each head reads.
+    """
+    return torch.cat([keys[:, tap] @ queries[:, head].T for head, tap in enumerate(reads)], dim=1)
 
 
 class AttentionScorer:

@@ -6,6 +6,7 @@ its sentences; all others ask at both scales.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from s3_retriever.searching.scorer import Asked, IndexedText
 
 
-class _Documents:
+class _Documents(ABC):
     """Gives every sentence the score of its document; subclasses say whose, and for what."""
 
     def __init__(self, text: IndexedText) -> None:
@@ -46,9 +47,9 @@ class _Documents:
         """What asks for a document."""
         return asked
 
+    @abstractmethod
     def _found(self, asked: Asked) -> Tensor:
         """``f32[D]``, of each document."""
-        raise NotImplementedError
 
 
 class _Named(_Documents):

@@ -17,6 +17,8 @@ from s3_retriever.searching.searcher import Searcher
 from small_corpus import QUESTIONS, SOURCES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from s3_retriever.backbone import Backbone
 
 SCAN = ScanConfig(chunk_tokens=64, overlap_tokens=8, batch_tokens=16_384)
@@ -56,23 +58,29 @@ def test_the_leads_of_all_questions_are_read_together(
         assert [span.score for span in one] == pytest.approx(scores, abs=1e-3)
 
 
-def test_the_models_time_is_reading_also_in_the_second_hop(
-    index: EndogenousIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def taking(monkeypatch: pytest.MonkeyPatch) -> Callable[[type, str, float], None]:
+    """Let a method take some seconds, as the clock of a search has it, and all else none."""
     now = [0.0]
     monkeypatch.setattr(flow, "perf_counter", lambda: now[0])
 
-    def taking(seconds: float, method: str) -> None:
-        own = getattr(QuestionReader, method)
+    def take(owner: type, method: str, seconds: float) -> None:
+        own = getattr(owner, method)
 
-        def slow(self: QuestionReader, asked: Any) -> Any:
+        def slow(*given: Any) -> Any:
             now[0] += seconds
-            return own(self, asked)
+            return own(*given)
 
-        monkeypatch.setattr(QuestionReader, method, slow)
+        monkeypatch.setattr(owner, method, slow)
 
-    taking(10.0, "questions")
-    taking(2.0, "leads")
+    return take
+
+
+def test_the_models_time_is_reading_also_in_the_second_hop(
+    index: EndogenousIndex, taking: Callable[[type, str, float], None]
+) -> None:
+    taking(QuestionReader, "questions", 10.0)
+    taking(QuestionReader, "leads", 2.0)
     for result in index.search_many(ASKED[:2]):
         assert result.seconds == SearchSeconds(read=6.0)
     for result in index.search_many(ASKED[:2], second_hop=False):
@@ -80,22 +88,10 @@ def test_the_models_time_is_reading_also_in_the_second_hop(
 
 
 def test_seconds_tell_where_the_time_went(
-    index: EndogenousIndex, monkeypatch: pytest.MonkeyPatch
+    index: EndogenousIndex, taking: Callable[[type, str, float], None]
 ) -> None:
-    now = [0.0]
-    monkeypatch.setattr(flow, "perf_counter", lambda: now[0])
-
-    def taking(seconds: float, method: str) -> None:
-        own = getattr(Searcher, method)
-
-        def slow(self: Searcher, *given: Any) -> Any:
-            now[0] += seconds
-            return own(self, *given)
-
-        monkeypatch.setattr(Searcher, method, slow)
-
     for seconds, method in ((1.0, "look"), (2.0, "refine"), (3.0, "hop_sources"), (4.0, "spans")):
-        taking(seconds, method)
+        taking(Searcher, method, seconds)
     (alone,) = index.search_many(ASKED[:1], second_hop=False)
     assert alone.seconds == SearchSeconds(candidates=1.0, scores=2.0, spans=4.0)
     assert alone.seconds.search == 7.0

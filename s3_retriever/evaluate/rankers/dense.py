@@ -11,7 +11,7 @@ from torch import Tensor
 
 from s3_retriever.codec import Bank
 from s3_retriever.reading.keys import key_blocks
-from s3_retriever.searching.attention import AttentionScorer
+from s3_retriever.searching.attention import AttentionScorer, logits_at
 from s3_retriever.searching.meaning import MeaningScorer
 from s3_retriever.searching.places import AttentionDocumentScorer, AttentionPlaceScorer
 from s3_retriever.searching.sums import sentence_sums
@@ -86,13 +86,8 @@ def key_logits(
     Returns:
         Gives ``f32[t, H · n]`` for a slice of t text tokens.
     """
-    y, reads = calibration.queries(queries), calibration.tap_of_head
-
-    def logits(tokens: slice) -> Tensor:
-        x = keys(tokens)
-        return torch.cat([x[:, tap] @ y[:, head].T for head, tap in enumerate(reads)], dim=1)
-
-    return logits
+    y = calibration.queries(queries)
+    return lambda tokens: logits_at(keys(tokens), y, calibration.tap_of_head)
 
 
 def read_keys(
