@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from s3_retriever.errors import InputError
 from s3_retriever.metadata import freeze
+
+PLACES = "_places"
+"""The key of a document's metadata that says where its pages, slides, sheets and sections begin:
+for each kind pairs of a character and a number or name, in order; ``"line"`` has none, for lines
+are counted."""
+
+_CITED = {
+    "page": "page {}",
+    "slide": "slide {}",
+    "sheet": "sheet {}",
+    "message": "message {}",
+    "cell": "cell {}",
+    "section": "{}",
+    "time": "at {}",
+    "line": "line {}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,26 @@ class Document:
         object.__setattr__(self, "metadata", freeze(self.metadata, f"{where}: its metadata"))
         if not self.text.strip():
             raise InputError(f"{where} is empty or only white space; leave it out of the corpus")
+
+    def at(self, start: int) -> Mapping[str, Any]:
+        """Its metadata for a span that begins at a character.
+
+        Returns:
+            The metadata as it is where the document has no places; else without them, and with the
+            place of each kind that the character lies in, such as ``"page": 12``.
+        """
+        places = self.metadata.get(PLACES)
+        if not isinstance(places, Mapping):
+            return self.metadata
+        own = {name: value for name, value in self.metadata.items() if name != PLACES}
+        for kind, starts in places.items():
+            if kind == "line":
+                own[kind] = self.text.count("\n", 0, start) + 1
+                continue
+            before = bisect_right(starts, start, key=lambda pair: pair[0])
+            if before:
+                own[kind] = starts[before - 1][1]
+        return freeze(own, f"document {self.id!r}: its metadata")
 
 
 def whole_text(text: str, what: str) -> str:
@@ -123,7 +160,8 @@ class Span:
             document; ``"hop"``, what the best spans lead to; ``"bias"``, 1 for a lead or tail; as
             they apply.
         tokens: Length in tokens of the target model.
-        metadata: The source document's metadata, read-only.
+        metadata: The source document's metadata, read-only, with the page, slide, sheet, section,
+            or line that the span begins in, where the document came from a file that has them.
     """
 
     document_id: str
@@ -139,6 +177,12 @@ class Span:
     def id(self) -> str:
         """Stable identifier ``document:start:end``."""
         return f"{self.document_id}:{self.start}:{self.end}"
+
+    @property
+    def citation(self) -> str:
+        """The source as people cite it, such as ``"report.pdf, page 12"``."""
+        places = (form.format(self.metadata[k]) for k, form in _CITED.items() if k in self.metadata)
+        return ", ".join([self.document_id, *places])
 
 
 @dataclass(frozen=True, slots=True)
