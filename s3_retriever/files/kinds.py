@@ -7,10 +7,12 @@ To add one, write a function from `RawFile` to `Extract` in a file of this folde
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from s3_retriever.errors import InputError, first_line
 from s3_retriever.files import mail, notebooks, office, pdf, plain, rtf, subtitles, web
 from s3_retriever.files.extract import Extract, RawFile
 
@@ -93,7 +95,16 @@ def extract(file: RawFile) -> Extract:
     Raises:
         InputError: it cannot be read; the message says what was seen and what to do.
     """
-    return _reader(file)(file)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return _reader(file)(file)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # of any kind, by what reads it and what is wrong with the file
+        raise InputError(
+            f"is damaged, or not what its name says ({first_line(error)}); open it and save it "
+            "anew, or leave it out"
+        ) from error
 
 
 def _reader(file: RawFile) -> Reader:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.errors import InputError, first_line
 from s3_retriever.files.extract import Builder, Extract, RawFile, needed
 from s3_retriever.files.headings import sections
 
@@ -13,21 +12,13 @@ if TYPE_CHECKING:
 
 
 def read(file: RawFile) -> Extract:
-    """Cells as Markdown, code in fences with what it printed, without images; each a place.
-
-    Raises:
-        InputError: it is no notebook.
-    """
+    """Cells as Markdown, code in fences with what it printed, without images; each a place."""
     nbformat = needed("nbformat", "a notebook")
     text, assumed = file.decoded()
-    try:
-        notebook = nbformat.reads(text, as_version=4)
-        cells = list(notebook.cells)
-    except Exception as error:  # of many kinds, by what is wrong with it
-        raise InputError(f"is no notebook ({first_line(error)}); leave it out") from error
+    notebook = nbformat.reads(text, as_version=4)
     language = str(notebook.metadata.get("kernelspec", {}).get("language", "python"))
     built = Builder()
-    for number, cell in enumerate(cells, start=1):
+    for number, cell in enumerate(notebook.cells, start=1):
         built.add("\n\n".join(_shown(cell, language)), cell=number)
     found = sections(built.text)
     places = {**built.places, **({"section": found} if found else {})}

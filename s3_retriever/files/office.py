@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime
 import io
-import zipfile
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.errors import InputError, first_line
+from s3_retriever.errors import InputError
 from s3_retriever.files.extract import Builder, Extract, RawFile, needed
 from s3_retriever.files.headings import sections
 from s3_retriever.files.tables import table
@@ -23,17 +22,14 @@ def read_docx(file: RawFile) -> Extract:
     """Text as Markdown, without images; its headings are places.
 
     Raises:
-        InputError: it is encrypted or damaged.
+        InputError: it is encrypted.
     """
     mammoth = needed("mammoth", "a DOCX")
     _check(file.data, "DOCX")
-    try:
-        found = mammoth.convert_to_html(
-            io.BytesIO(file.data),
-            convert_image=mammoth.images.img_element(lambda image: {"src": ""}),
-        )
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise InputError(_damaged("DOCX", error)) from error
+    found = mammoth.convert_to_html(
+        io.BytesIO(file.data),
+        convert_image=mammoth.images.img_element(lambda image: {"src": ""}),
+    )
     text = html_text(found.value)
     places = sections(text)
     return Extract(text, {"section": places} if places else {})
@@ -43,14 +39,11 @@ def read_pptx(file: RawFile) -> Extract:
     """Titles, text, tables and notes of the slides, each a place.
 
     Raises:
-        InputError: it is encrypted or damaged.
+        InputError: it is encrypted.
     """
     pptx = needed("pptx", "a PPTX")
     _check(file.data, "PPTX")
-    try:
-        slides = list(pptx.Presentation(io.BytesIO(file.data)).slides)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise InputError(_damaged("PPTX", error)) from error
+    slides = list(pptx.Presentation(io.BytesIO(file.data)).slides)
     built = Builder()
     for number, slide in enumerate(slides, start=1):
         built.add("\n\n".join(_shown(slide)), slide=number)
@@ -83,16 +76,17 @@ def read_xlsx(file: RawFile) -> Extract:
     """Each sheet a Markdown table, with the values that formulas had when it was saved.
 
     Raises:
-        InputError: it is encrypted or damaged.
+        InputError: it is encrypted.
     """
     openpyxl = needed("openpyxl", "an XLSX")
     _check(file.data, "XLSX")
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(file.data), read_only=True, data_only=True)
-        sheets = [(sheet.title, _rows(sheet)) for sheet in book.worksheets]
-        book.close()
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise InputError(_damaged("XLSX", error)) from error
+    book = openpyxl.load_workbook(
+        io.BytesIO(file.data), read_only=True, data_only=True, keep_links=False
+    )
+    sheets = [(sheet.title, _rows(sheet)) for sheet in book.worksheets]
+    book.close()
+    if not sheets:
+        raise InputError("holds no sheet that can be read (strict Open XML); save it as plain XLSX")
     built = Builder()
     for name, rows in sheets:
         if text := table(rows):
@@ -120,7 +114,3 @@ def _check(data: bytes, kind: str) -> None:
         raise InputError(
             f"is encrypted, or an old Office file; open it and save it as {kind} without a password"
         )
-
-
-def _damaged(kind: str, error: Exception) -> str:
-    return f"is a damaged {kind} ({first_line(error)}); open it and save it anew"

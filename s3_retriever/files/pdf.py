@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.errors import InputError, first_line
+from s3_retriever.errors import InputError
 from s3_retriever.files.extract import Builder, Extract, RawFile, needed
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def read(file: RawFile) -> Extract:
     """Text of all pages, each a place.
 
     Raises:
-        InputError: it is encrypted or damaged, or no page has text.
+        InputError: it is encrypted, or no page has text.
     """
     pdfium = needed("pypdfium2", "a PDF")
     try:
@@ -26,11 +26,16 @@ def read(file: RawFile) -> Extract:
             title = str(document.get_metadata_value("Title") or "").strip()
             pages = [_text(page) for page in document]
     except pdfium.PdfiumError as error:
-        raise InputError(_reason(error, file)) from error
+        if "password" not in str(error).lower():
+            raise
+        raise InputError(
+            f"is encrypted; type: qpdf --password=... --decrypt {file.quoted} OUTPUT.pdf, and "
+            "index that"
+        ) from error
     bare = [number for number, text in enumerate(pages, start=1) if not text.strip()]
     if len(bare) == len(pages):
         raise InputError(
-            f"has {len(pages)} pages without text, as scanned ones are; type: ocrmypdf "
+            f"has no text on any page, as scanned ones have not; type: ocrmypdf "
             f"{file.quoted} OUTPUT.pdf, and index that"
         )
     built = Builder()
@@ -46,15 +51,6 @@ def _text(page: Any) -> str:
     found.close()
     page.close()
     return text.replace("\r\n", "\n").replace(_LINE_END_HYPHEN, "").replace("\0", "")
-
-
-def _reason(error: Exception, file: RawFile) -> str:
-    if "password" in str(error).lower():
-        return (
-            f"is encrypted; type: qpdf --password=... --decrypt {file.quoted} OUTPUT.pdf, and "
-            "index that"
-        )
-    return f"is a damaged PDF ({first_line(error)}); make it anew"
 
 
 def _some(pages: Sequence[int]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.errors import InputError, first_line
 from s3_retriever.files.extract import Extract, RawFile, needed
 
 if TYPE_CHECKING:
@@ -15,17 +14,10 @@ _PAUSE = 2000  # milliseconds of silence after which something else is said
 
 
 def read(file: RawFile) -> Extract:
-    """What is said, a sentence to a line; the time of each cue is a place.
-
-    Raises:
-        InputError: they are in no known form.
-    """
+    """What is said, a sentence to a line; the time of each cue is a place."""
     pysubs2 = needed("pysubs2", "subtitles")
     text, assumed = file.decoded()
-    try:
-        cues = pysubs2.SSAFile.from_string(text)
-    except (pysubs2.Pysubs2Error, ValueError) as error:
-        raise InputError(f"holds no subtitles ({first_line(error)}); leave it out") from error
+    cues = pysubs2.SSAFile.from_string(text)
     said, times = _joined([cue for cue in cues if not cue.is_comment])
     return Extract(said, {"time": times}, assumed=assumed)
 
