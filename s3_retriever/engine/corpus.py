@@ -14,7 +14,7 @@ from s3_retriever.codec import JoinedCodes
 from s3_retriever.errors import InputError, some_of
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.cells import make_cells
-from s3_retriever.searching.filters import Filter, matches
+from s3_retriever.searching.filters import Filter, predicate
 from s3_retriever.searching.passages import cut_passages
 from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.searcher import Searcher
@@ -113,7 +113,8 @@ class Corpus:
         """``bool[documents]``: which documents pass."""
         if filter is None:
             return np.ones(len(self.documents), dtype=bool)
-        passed = (matches(filter, document.metadata) for document in self.documents.values())
+        passes = predicate(filter)
+        passed = (passes(document.metadata) for document in self.documents.values())
         return np.fromiter(passed, dtype=bool, count=len(self.documents))
 
     def _searcher(self, numbers: Sequence[int]) -> Searcher:
