@@ -69,8 +69,13 @@ class Corpus:
         return zip(self.documents.values(), self.codes.values(), strict=True)
 
     def plus(self, entries: Iterable[tuple[Document, TokenCodes]]) -> Corpus:
-        """This corpus and more documents."""
-        return Corpus((*self.entries(), *entries), self._bank, self._sums)
+        """This corpus and more documents, each in the place of the one that has its id, if any."""
+        every = {document.id: (document, codes) for document, codes in (*self.entries(), *entries)}
+        return Corpus(every.values(), self._bank, self._sums)
+
+    def has(self, id: str, text: str) -> bool:
+        """Whether there is a document with this id and this text."""
+        return id in self.documents and self.documents[id].text == text
 
     def minus(self, ids: Collection[str]) -> Corpus:
         """This corpus without some documents.
