@@ -133,7 +133,7 @@ def _to_node(span: Span) -> TextNode:
     own = _shown(deepcopy(dict(span.metadata)))
     kept = deepcopy(dict(span.metadata.get(_KEPT, {})))
     style = {name: kept[name] for name in _STYLE if name in kept}
-    metadata = beside(own, place(span))
+    metadata = beside(own, *place(span.document_id, span.start, span.end))
     for kind in ("excluded_embed_metadata_keys", "excluded_llm_metadata_keys"):
         style[kind] = [*style.get(kind, ()), *(name for name in metadata if name not in own)]
     return TextNode(

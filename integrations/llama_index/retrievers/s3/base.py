@@ -39,9 +39,10 @@ class EndogenousRetriever(BaseRetriever):
     Make one with `from_documents` or `from_persist_dir`. Every call returns fresh nodes, with the
     stable id ``indexed:start:end``. They carry a copy of the metadata of the document or node that
     was indexed, and beside it the place in that, which models are not shown:
-    ``node.text == indexed_text[start_index:end_index]``, and `source_id` is its id. Where its own
-    metadata has one of these three keys, all three get the prefix ``s3_``, as often as it takes;
-    nothing is overwritten.
+    ``node.text == indexed_text[start_index:end_index]``, and `source_id` is its id. So two nodes
+    differ in their ``hash`` where their places do, also where the text is the same. Where its own
+    metadata has one of these keys, ours gets the prefix ``s3_``, as often as it takes (both
+    offsets where it has one of them); nothing is overwritten.
 
     ``node.text == source_text[node.start_char_idx:node.end_char_idx]`` for the source that
     ``NodeRelationship.SOURCE`` names. That is what was indexed; or, where a node was indexed that
