@@ -118,7 +118,7 @@ class IndexedDocuments(DocumentIndex):
             ids: Of documents that were indexed, which come whole with their own metadata, or of
                 spans that were retrieved, which come as they did.
         """
-        return _conversion.from_ids(ids, self.index.documents)
+        return _conversion.from_ids(_listed(ids), self.index.documents)
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """As `get_by_ids`."""
@@ -144,11 +144,14 @@ class IndexedDocuments(DocumentIndex):
         """
         if ids is None:
             raise InputError("nothing is deleted without ids; give delete(ids=[...])")
-        named = [ids] if isinstance(ids, str) else ids
-        there = [id for id in dict.fromkeys(named) if id in self.index.documents]
+        there = [id for id in dict.fromkeys(_listed(ids)) if id in self.index.documents]
         self.index.delete(there)
         return DeleteResponse(num_deleted=len(there), succeeded=there, num_failed=0, failed=[])
 
     async def adelete(self, ids: Sequence[str] | None = None) -> DeleteResponse:  # type: ignore[override]
         """As `delete`."""
         return await background.run(self.delete, ids)
+
+
+def _listed(ids: Sequence[str]) -> Sequence[str]:
+    return [ids] if isinstance(ids, str) else ids

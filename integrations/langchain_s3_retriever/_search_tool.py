@@ -47,17 +47,19 @@ def search_tool(
         schema = create_model(name, **fields) if fields else Question
     question = _question_of(schema)
 
-    def split(arguments: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def split(texts: tuple[str, ...], arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The question, which may have come as a text alone, and the settings that are given."""
         given = {name: value for name, value in arguments.items() if value is not None}
-        return given.pop(question, ""), given
+        asked = given.pop(question, "")
+        return (texts[0] if texts else asked), given
 
-    def search(callbacks: Callbacks = None, **arguments: Any) -> _Found:
-        asked, settings = split(arguments)
+    def search(*texts: str, callbacks: Callbacks = None, **arguments: Any) -> _Found:
+        asked, settings = split(texts, arguments)
         with _told():
             return _found(retriever.invoke(asked, {"callbacks": callbacks}, **settings))
 
-    async def asearch(callbacks: Callbacks = None, **arguments: Any) -> _Found:
-        asked, settings = split(arguments)
+    async def asearch(*texts: str, callbacks: Callbacks = None, **arguments: Any) -> _Found:
+        asked, settings = split(texts, arguments)
         with _told():
             return _found(await retriever.ainvoke(asked, {"callbacks": callbacks}, **settings))
 

@@ -244,8 +244,9 @@ class EndogenousRetriever(SearchFields, IndexedDocuments):
 
         Args:
             args_schema: What a model fills in: one field for the question, whatever its name, and
-                settings of a search that it may choose, such as ``k`` or ``filter``. A field that
-                is None is not given. One field ``query`` by default.
+                settings of a search that it may choose, such as ``k`` or ``filter``, which take the
+                place of the retriever's own. A field that is None is not given. One field ``query``
+                by default.
             name: By default the name of the retriever, if it has one, or ``search_documents``.
             description: When a model should call it.
             arg_types: The fields of `args_schema` with their types, in its place.
