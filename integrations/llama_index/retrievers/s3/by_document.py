@@ -20,9 +20,8 @@ class ByDocument(BaseNodePostprocessor):
     documents. The text is still that of the span.
 
     Attributes:
-        of: ``"indexed"`` for the ids of what was indexed: documents, or nodes, as in the data sets
-            of LlamaIndex's ``generate_question_context_pairs``. ``"source"`` for their
-            `ref_doc_id`, which for nodes with a source is the id of that.
+        of: ``"indexed"`` for the ids of what was indexed: documents, or the nodes of a splitter.
+            ``"source"`` for their `ref_doc_id`, which for nodes with a source is the id of that.
     """
 
     of: Literal["indexed", "source"] = "indexed"
