@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document as LangChainDocument
 
-from s3_retriever.adapters.places import beside, is_place, latest, place
+from s3_retriever.adapters.places import beside, is_place, latest, place, place_of
 from s3_retriever.documents import Document, Draft
 from s3_retriever.engine.intake import as_list
 from s3_retriever.errors import InputError
@@ -48,18 +48,23 @@ def from_texts(
             "file first: [Path(path).read_text()]"
         )
     texts = list(texts)
-    columns = [texts, _column(metadatas, "metadatas", texts), _column(ids, "ids", texts)]
+    data = _column(metadatas, "metadatas", len(texts), "texts")
+    names = _column(ids, "ids", len(texts), "texts")
     return [
-        Draft(str(id) if isinstance(id, int) else id, text, {} if metadata is None else metadata)
-        for text, metadata, id in zip(*columns, strict=True)
+        Draft(_id(id), text, {} if metadata is None else metadata)
+        for text, metadata, id in zip(texts, data, names, strict=True)
     ]
 
 
-def _column(values: Iterable[Any] | None, name: str, texts: list[str]) -> list[Any]:
-    column = [None] * len(texts) if values is None else list(values)
-    if len(column) != len(texts):
-        raise InputError(f"{len(texts)} texts but {len(column)} {name}; give one for each text")
+def _column(values: Iterable[Any] | None, name: str, wanted: int, of: str) -> list[Any]:
+    column = [None] * wanted if values is None else list(values)
+    if len(column) != wanted:
+        raise InputError(f"{wanted} {of} but {len(column)} {name}; give one for each")
     return column
+
+
+def _id(given: Any) -> Any:
+    return str(given) if isinstance(given, int) else given
 
 
 def to_drafts(documents: Iterable[LangChainDocument]) -> list[Draft]:
@@ -73,6 +78,18 @@ def to_drafts(documents: Iterable[LangChainDocument]) -> list[Draft]:
     advice = f"{_LOAD}; for texts use from_texts"
     given = as_list(documents, LangChainDocument, "LangChain Documents", advice)
     return [_draft(document) for document in given]
+
+
+def with_ids(drafts: list[Draft], ids: Iterable[str] | None) -> list[Draft]:
+    """Put ids in the place of those that documents have.
+
+    Raises:
+        InputError: not one for each document.
+    """
+    if ids is None:
+        return drafts
+    column = _column(ids, "ids", len(drafts), "documents")
+    return [draft._replace(id=_id(id)) for draft, id in zip(drafts, column, strict=True)]
 
 
 def _draft(document: Any) -> Draft:
@@ -95,37 +112,57 @@ def _strange(item: Any) -> str:
 def from_result(result: SearchResult, *, include_scores: bool) -> list[LangChainDocument]:
     """Turn what was found into fresh LangChain documents, with scores only where asked for."""
     return [
-        LangChainDocument(
-            id=span.id,
-            page_content=span.text,
-            metadata=_metadata(
-                span, len(result.sources[span.document_id].text), _scores(span, include_scores)
-            ),
+        _piece(
+            result.sources[span.document_id], span.start, span.end, _scores(span, include_scores)
         )
         for span in result.spans
     ]
 
 
-def _metadata(span: Span, length: int, scores: Mapping[str, Any]) -> dict[str, Any]:
-    own = deepcopy(dict(span.metadata))
-    return beside(beside(beside(own, place(span)), _original(own, length, span)), scores)
+def from_ids(ids: Iterable[str], documents: Mapping[str, Document]) -> list[LangChainDocument]:
+    """Return documents and spans by their ids, each once; ids of nothing are left out.
+
+    Args:
+        ids: Of documents that were indexed, or of spans of them.
+        documents: By id, those that are indexed.
+    """
+    found = (_from_id(id, documents) for id in dict.fromkeys(ids))
+    return [document for document in found if document is not None]
 
 
-def _original(own: Mapping[str, Any], length: int, span: Span) -> dict[str, int]:
+def _from_id(id: str, documents: Mapping[str, Document]) -> LangChainDocument | None:
+    if id in documents:
+        source = documents[id]
+        own = deepcopy(dict(source.metadata))
+        return LangChainDocument(id=id, page_content=source.text, metadata=own)
+    at = place_of(id, documents)
+    return None if at is None else _piece(documents[at[0]], at[1], at[2], {})
+
+
+def _piece(source: Document, start: int, end: int, scores: Mapping[str, Any]) -> LangChainDocument:
+    id = f"{source.id}:{start}:{end}"
+    own = deepcopy(dict(source.metadata))
+    original = _original(own, len(source.text), start, end)
+    metadata = beside(own, {"span_id": id}, *place(source.id, start, end), original, scores)
+    return LangChainDocument(id=id, page_content=source.text[start:end], metadata=metadata)
+
+
+def _original(own: Mapping[str, Any], length: int, start: int, end: int) -> dict[str, int]:
     """Where a span stands in what its document was split from, if the document says where it did.
 
     Args:
         own: The document's metadata. Where it is itself a span of a document that was split, what
             was said of that span holds, not the splitter's ``start_index``.
         length: Of the document.
-        span: The span.
+        start: Of the span in it.
+        end: Likewise.
     """
-    start, end = latest(own, "original_start_index"), latest(own, "original_end_index")
-    if not isinstance(start, int) or not isinstance(end, int):
-        start, end = own.get("start_index"), own.get("end_index")
-    if not is_place(start, end, length):
+    first, last = latest(own, "original_start_index"), latest(own, "original_end_index")
+    if not isinstance(first, int) or not isinstance(last, int):
+        first, last = own.get("start_index"), own.get("end_index")
+    if not is_place(first, last, length):
         return {}
-    return {"original_start_index": start + span.start, "original_end_index": start + span.end}
+    return {"original_start_index": first + start, "original_end_index": first + end}
 
 
 def _scores(span: Span, wanted: bool) -> dict[str, Any]:

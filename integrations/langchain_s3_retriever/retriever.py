@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from langchain_s3_retriever import _conversion
+from langchain_s3_retriever._documents import IndexedDocuments
+from langchain_s3_retriever._search_tool import DESCRIPTION, NAME, search_tool
+from langchain_s3_retriever._together import Together, found_together
 from langchain_s3_retriever.chat import EndogenousChat
 from s3_retriever.adapters import background
 from s3_retriever.adapters.arguments import reject_unknown
-from s3_retriever.adapters.settings import SETTINGS, config_of, given_or
+from s3_retriever.adapters.settings import SETTINGS, config_of
 from s3_retriever.answering.generator import TextGenerator
-from s3_retriever.config import UNSET, SearchFields, Unset
+from s3_retriever.config import UNSET, SearchFields
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError, S3Error
-from s3_retriever.searching.filters import Filter  # noqa: TC001  # read by pydantic
+from s3_retriever.searching.filters import Filter, predicate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,26 +31,30 @@ if TYPE_CHECKING:
         Callbacks,
     )
     from langchain_core.documents import Document
-    from langchain_core.retrievers import LangSmithRetrieverParams
+    from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
     from langchain_core.runnables import RunnableConfig
+    from langchain_core.tools import BaseTool
+    from pydantic import BaseModel
 
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
     from s3_retriever.documents import Draft
     from s3_retriever.engine.intake import OnError
-    from s3_retriever.engine.results import SearchResult
 
 
-class EndogenousRetriever(SearchFields, BaseRetriever):
+class EndogenousRetriever(SearchFields, IndexedDocuments):
     """Retrieves with the attention of the language model that is going to answer.
 
     Make one with `from_documents`, `from_texts` or `load`. ``retriever.invoke(question)`` takes
-    `filter` and all settings of the search for that call; what is None there is the retriever's
-    own, and `s3_retriever.UNSET` puts a setting back to its default, or takes the filter away.
-    Returned documents have the stable id
+    `filter` and all settings of the search for that call. A setting that is None there is the
+    retriever's own, and `s3_retriever.UNSET` puts it back to its default; ``filter=None`` (or
+    ``UNSET``) takes the retriever's own filter away. Returned documents have the stable id
     ``source:start:end`` and carry a copy of the source's metadata with the keys
 
-    - `start_index`, `end_index` and `source_id`: the place in the document that was indexed;
+    - `span_id`: the same id, for consumers that look into the metadata alone, as
+      ``EnsembleRetriever(id_key="span_id")`` does;
+    - `source_id`: the id of the document that was indexed;
+    - `start_index` and `end_index`: the place in it;
       ``page_content == document_text[start_index:end_index]``;
     - `original_start_index` and `original_end_index`, where that document is itself a piece whose
       own `start_index` says where it stands in the text it was split from, as LangChain's text
@@ -60,9 +64,9 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
 
     Nothing that a document's own metadata holds is overwritten. Where it has one of the keys of a
     line above, all keys of that line get the prefix ``s3_``, as often as it takes: the place in an
-    indexed chunk with a `start_index` of its own is `s3_start_index`, `s3_end_index` and
-    `s3_source_id`. Where a `start_index` is no int from 0 up, or an `end_index` beside it does not
-    agree with the length of the text, the place in the original is unknown and not given.
+    indexed chunk with a `start_index` of its own is `s3_start_index` and `s3_end_index`. Where a
+    `start_index` is no int from 0 up, or an `end_index` beside it does not agree with the length
+    of the text, the place in the original is unknown and not given.
 
     Attributes:
         index: The index searched; copies of the retriever share it.
@@ -74,7 +78,8 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
             because metadata that depends on the question keeps MultiQueryRetriever and others from
             seeing that two results are the same.
         filter: Which source documents may be returned: a mapping or a function of the metadata
-            (see `s3_retriever.searching.filters.matches`). One given at a call takes its place.
+            (see `s3_retriever.searching.filters.matches`). One given at a call takes its place,
+            and so does None.
 
     Raises:
         InputError: an unknown argument, which is answered with the nearest valid one, or an
@@ -83,7 +88,6 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    index: EndogenousIndex = Field(exclude=True, repr=False)
     include_scores: bool = False
     filter: Filter | None = None
 
@@ -95,6 +99,7 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
                 f"index must be an EndogenousIndex, not {type(index).__name__}; make a retriever "
                 "with from_documents, from_texts or load"
             )
+        predicate(values.get("filter"))
         config = search_config(index.config, _field_settings(values))
         super().__init__(**{**values, **dict(config)})
 
@@ -201,29 +206,6 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
         """
         self.index.save(path, overwrite=overwrite)
 
-    def add_documents(
-        self, documents: Iterable[Document], *, on_error: OnError = "raise"
-    ) -> list[str]:
-        """Read more documents and return their ids.
-
-        Args:
-            documents: As in `from_documents`.
-            on_error: As in `from_documents`.
-
-        Raises:
-            InputError: an id that is already there, or a document that cannot be indexed; nothing
-                is added then, and all such are named.
-        """
-        return list(self.index.add(_conversion.to_drafts(documents), on_error=on_error))
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Take source documents out of the index.
-
-        Raises:
-            InputError: an id that is not there; nothing is deleted then.
-        """
-        self.index.delete(ids)
-
     def as_llm(
         self,
         *,
@@ -247,6 +229,33 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
             stop=None if stop is None else list(stop),
             **settings,
         )
+
+    def as_tool(
+        self,
+        args_schema: type[BaseModel] | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        arg_types: Mapping[str, Any] | None = None,
+    ) -> BaseTool:
+        """Return a tool for an agent; the model is given texts, the program documents (artifact).
+
+        What is wrong with a call, such as an empty question, is told to the model.
+
+        Args:
+            args_schema: What a model fills in: one field for the question, whatever its name, and
+                settings of a search that it may choose, such as ``k`` or ``filter``, which take the
+                place of the retriever's own. A field that is None is not given. One field ``query``
+                by default.
+            name: By default the name of the retriever, if it has one, or ``search_documents``.
+            description: When a model should call it.
+            arg_types: The fields of `args_schema` with their types, in its place.
+
+        Raises:
+            InputError: other fields than these.
+        """
+        own = name or self.name or NAME
+        return search_tool(self, own, description or DESCRIPTION, args_schema, arg_types)
 
     def get_relevant_documents(
         self,
@@ -287,11 +296,8 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
         **kwargs: Any,
     ) -> list[list[Document]]:
         """Search for several questions, which the model reads together."""
-        token = _TOGETHER.set(self._read_together(inputs, **kwargs))
-        try:
+        with self._read_together(inputs, **kwargs).running():
             return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
-        finally:
-            _TOGETHER.reset(token)
 
     async def abatch(
         self,
@@ -302,13 +308,11 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
         **kwargs: Any,
     ) -> list[list[Document]]:
         """Search for several questions, which the model reads together, off the event loop."""
-        token = _TOGETHER.set(await background.run(self._read_together, inputs, **kwargs))
-        try:
+        together = await background.run(self._read_together, inputs, **kwargs)
+        with together.running():
             return await super().abatch(
                 inputs, config, return_exceptions=return_exceptions, **kwargs
             )
-        finally:
-            _TOGETHER.reset(token)
 
     def _get_relevant_documents(
         self,
@@ -317,8 +321,7 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
         run_manager: CallbackManagerForRetrieverRun,
         **options: Any,
     ) -> list[Document]:
-        together = _TOGETHER.get()
-        result = None if together is None else together.of(self, query, options)
+        result = found_together(self, query, options)
         if result is None:
             result = self.index.search(query, **self._options(**options))
         return _conversion.from_result(result, include_scores=self.include_scores)
@@ -330,17 +333,18 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
             self._get_relevant_documents, query, run_manager=run_manager.get_sync(), **options
         )
 
-    def _read_together(self, questions: Sequence[str], **options: Any) -> _Together:
+    def _read_together(self, questions: Sequence[str], **options: Any) -> Together:
         """Search for all questions at once; where that fails, each fails for itself later."""
         try:
             results = self.index.search_many(list(questions), **self._options(**options))
         except S3Error:
             results = []
-        return _Together(self, options, {result.question: result for result in results})
+        return Together(self, options, {result.question: result for result in results})
 
-    def _options(self, filter: Filter | Unset | None = None, **given: Any) -> dict[str, Any]:
+    def _options(self, **given: Any) -> dict[str, Any]:
         reject_unknown(given, (*SETTINGS, "filter"), f"{type(self).__name__}.invoke")
-        return {"config": config_of(self), "filter": given_or(self.filter, filter), **given}
+        filter = given.pop("filter", self.filter)
+        return {"config": config_of(self), "filter": None if filter is UNSET else filter, **given}
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)
@@ -349,25 +353,6 @@ class EndogenousRetriever(SearchFields, BaseRetriever):
         params.update({f"s3_{name}": value for name, value in settings.items()})  # type: ignore[typeddict-item]
         return params
 
-
-@dataclass(frozen=True)
-class _Together:
-    """What a batch has found before its single runs begin."""
-
-    retriever: EndogenousRetriever
-    options: Mapping[str, Any]
-    results: Mapping[str, SearchResult]
-
-    def of(
-        self, retriever: EndogenousRetriever, question: str, options: Mapping[str, Any]
-    ) -> SearchResult | None:
-        """The result of a run, if it is one of this batch."""
-        same = retriever is self.retriever and options == self.options
-        return self.results.get(question) if same and isinstance(question, str) else None
-
-
-_TOGETHER: ContextVar[_Together | None] = ContextVar("together", default=None)
-"""Set while a batch runs; its runs inherit it, in whatever thread or task they are."""
 
 _BUILD = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
 

@@ -14,7 +14,7 @@ from s3_retriever.codec import JoinedCodes
 from s3_retriever.errors import InputError, some_of
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.cells import make_cells
-from s3_retriever.searching.filters import Filter, matches
+from s3_retriever.searching.filters import Filter, predicate
 from s3_retriever.searching.passages import cut_passages
 from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.searcher import Searcher
@@ -69,8 +69,13 @@ class Corpus:
         return zip(self.documents.values(), self.codes.values(), strict=True)
 
     def plus(self, entries: Iterable[tuple[Document, TokenCodes]]) -> Corpus:
-        """This corpus and more documents."""
-        return Corpus((*self.entries(), *entries), self._bank, self._sums)
+        """This corpus and more documents, each in the place of the one that has its id, if any."""
+        every = {document.id: (document, codes) for document, codes in (*self.entries(), *entries)}
+        return Corpus(every.values(), self._bank, self._sums)
+
+    def has(self, id: str, text: str) -> bool:
+        """Whether there is a document with this id and this text."""
+        return id in self.documents and self.documents[id].text == text
 
     def minus(self, ids: Collection[str]) -> Corpus:
         """This corpus without some documents.
@@ -113,7 +118,8 @@ class Corpus:
         """``bool[documents]``: which documents pass."""
         if filter is None:
             return np.ones(len(self.documents), dtype=bool)
-        passed = (matches(filter, document.metadata) for document in self.documents.values())
+        passes = predicate(filter)
+        passed = (passes(document.metadata) for document in self.documents.values())
         return np.fromiter(passed, dtype=bool, count=len(self.documents))
 
     def _searcher(self, numbers: Sequence[int]) -> Searcher:

@@ -147,10 +147,46 @@ class EndogenousIndex:
             self._scan(checked, progress)
         return tuple(document.id for document in checked)
 
+    def upsert(
+        self,
+        documents: Iterable[Document | Draft | str],
+        *,
+        progress: bool = False,
+        on_error: OnError = "raise",
+    ) -> tuple[str, ...]:
+        """Add documents, each in the place of the one that has its id, if any.
+
+        A text that is there already is not read again. Where anything fails, nothing changes, and
+        no search sees an old document gone and the new one not yet there.
+
+        Args:
+            documents: As for `build`; none at all is no error.
+            progress: Show a bar on standard error.
+            on_error: As for `build`.
+
+        Returns:
+            Their ids, in order. What is new or changed is another object in `documents` than
+            before.
+
+        Raises:
+            InputError: an id that comes twice, or something that cannot be indexed; the message
+                names all such.
+        """
+        with self._changing:
+            old = self._corpus.documents
+            checked, self._skipped = take_in(documents, old, on_error, replace=True)
+            self._scan([d for d in checked if old.get(d.id) != d], progress)
+        return tuple(document.id for document in checked)
+
     def _scan(self, documents: Sequence[Document], progress: bool) -> None:
-        clock = ScanClock(self.backbone.device)
-        entries = scan(self.backbone, self.bank, documents, self.scan_config, progress, clock=clock)
-        corpus = self._corpus.plus(entries)
+        """Take documents in, reading all but the texts that are there under the same ids."""
+        if not documents:
+            return
+        old, clock = self._corpus, ScanClock(self.backbone.device)
+        known = [(d, old.codes[d.id]) for d in documents if old.has(d.id, d.text)]
+        fresh = [d for d in documents if not old.has(d.id, d.text)]
+        entries = scan(self.backbone, self.bank, fresh, self.scan_config, progress, clock=clock)
+        corpus = old.plus([*known, *entries])
         self._corpus, self._report = corpus, self._report + clock.report()
 
     def delete(self, ids: Iterable[str] | str) -> None:

@@ -29,6 +29,8 @@ def take_in(
     items: Iterable[Document | Draft | str],
     taken: Collection[str] = (),
     on_error: OnError = "raise",
+    *,
+    replace: bool = False,
 ) -> tuple[list[Document], tuple[Skipped, ...]]:
     """Turn what was handed in into documents that can be indexed.
 
@@ -38,6 +40,7 @@ def take_in(
         taken: Ids already in the index.
         on_error: ``"raise"`` refuses all where one is wrong; ``"skip"`` leaves out what is wrong
             and warns, naming each with its reason.
+        replace: Whether an id that is taken may come again.
 
     Returns:
         The documents, and what was left out.
@@ -53,7 +56,7 @@ def take_in(
     numbers = _free_numbers(drafts, taken)
     documents: list[Document] = []
     skipped: list[Skipped] = []
-    used = set(taken)
+    used = set() if replace else set(taken)
     for place, draft in enumerate(drafts):
         try:
             document = _document(draft, numbers, used)
@@ -159,8 +162,8 @@ def _document(draft: Draft, numbers: Iterator[str], used: Collection[str]) -> Do
         document = Document(id=id, text=draft.text, metadata=draft.metadata)
     if document.id in used:
         raise InputError(
-            f"duplicate document id {document.id!r}: delete the old document first, or choose "
-            "another id"
+            f"duplicate document id {document.id!r}: choose another, or, to put this document in "
+            "the place of the one that has it, call upsert"
         )
     return document
 

@@ -20,11 +20,13 @@ from llama_index.core.schema import (
 from langchain_s3_retriever import EndogenousRetriever as LangChainRetriever
 from llama_index.retrievers.s3 import EndogenousRetriever as LlamaIndexRetriever
 from random_bank import make_bank
-from s3_retriever.adapters.places import beside, is_place, latest
+from s3_retriever.adapters.places import beside, is_place, latest, place_of
+from s3_retriever.documents import Document
 from small_corpus import NAMES, QUESTIONS, SOURCES
 
 KEEPER = QUESTIONS[0]
-OWN = ("start_index", "end_index", "source_id")
+OFFSETS = ("start_index", "end_index")
+OWN = ("source_id", *OFFSETS)
 ORIGINAL = ("original_start_index", "original_end_index")
 
 
@@ -55,9 +57,30 @@ def test_names_of_ours_give_way_together():
     assert beside({"c": 0}, ours) == {"c": 0, "a": 1, "b": 2}
     assert beside({"b": 0}, ours) == {"b": 0, "s3_a": 1, "s3_b": 2}
     assert beside({"b": 0, "s3_a": 0}, ours) == {"b": 0, "s3_a": 0, "s3_s3_a": 1, "s3_s3_b": 2}
+    assert beside({"b": 0}, {"a": 1}, {"b": 2}, {}) == {"b": 0, "a": 1, "s3_b": 2}
     assert latest({"a": 1, "s3_a": 2, "s3_s3_a": 3}, "a") == 3
     assert latest({"s3_a": 2}, "a") == 2
     assert latest({}, "a") is None
+
+
+@pytest.mark.parametrize(
+    ("id", "place"),
+    [
+        ("a:0:3", ("a", 0, 3)),
+        ("a:1:2:3", ("a:1", 2, 3)),
+        ("a:0:4", None),
+        ("a:2:2", None),
+        ("a:00:3", None),
+        ("a:-1:3", None),
+        ("a:٠:3", None),
+        ("b:0:3", None),
+        ("a", None),
+        ("", None),
+    ],
+)
+def test_the_id_of_a_span_tells_its_place(id, place):
+    documents = {"a": Document("a", "abc"), "a:1": Document("a:1", "abc")}
+    assert place_of(id, documents) == place
 
 
 @pytest.mark.parametrize(
@@ -93,10 +116,11 @@ def chunks():
 
 
 def check_chunk_spans(found, chunks):
-    assert {span.metadata["s3_source_id"] for span in found} == set(map(str, range(len(chunks))))
+    assert {span.metadata["source_id"] for span in found} == set(map(str, range(len(chunks))))
     for span in found:
         data = span.metadata
-        chunk = chunks[int(data["s3_source_id"])]
+        assert data["span_id"] == span.id
+        chunk = chunks[int(data["source_id"])]
         assert data["start_index"] == chunk.metadata["start_index"]
         assert (
             span.page_content == chunk.page_content[data["s3_start_index"] : data["s3_end_index"]]
@@ -104,7 +128,6 @@ def check_chunk_spans(found, chunks):
         first, last = (data[name] for name in ORIGINAL)
         assert span.page_content == SOURCES[data["name"]][first:last]
         assert "end_index" not in data
-        assert "source_id" not in data
 
 
 def test_spans_of_a_splitters_chunks_stand_in_the_original(chunks, reading, tmp_path):
@@ -117,15 +140,22 @@ def test_spans_of_a_splitters_chunks_stand_in_the_original(chunks, reading, tmp_
     check_chunk_spans(loaded.invoke(KEEPER), chunks)
 
 
-@pytest.mark.parametrize("key", OWN)
-def test_a_key_of_the_user_stays_and_all_of_ours_move(key, reading):
+LINES = (("span_id",), ("source_id",), OFFSETS)
+
+
+@pytest.mark.parametrize("key", [name for line in LINES for name in line])
+def test_a_key_of_the_user_stays_and_ours_move(key, reading):
     text = SOURCES["bread"]
     found = one_span(text, {key: "theirs"}, reading).invoke(KEEPER)
+    moved = next(line for line in LINES if key in line)
     for span in found:
         data = span.metadata
-        assert set(data) == {key, *(f"s3_{name}" for name in OWN)}
+        ours = {name for line in LINES for name in line} - set(moved)
+        assert set(data) == {key, *ours, *(f"s3_{name}" for name in moved)}
         assert data[key] == "theirs"
-        assert span.page_content == text[data["s3_start_index"] : data["s3_end_index"]]
+        start, end = (latest(data, name) for name in OFFSETS)
+        assert span.page_content == text[start:end]
+        assert latest(data, "span_id") == span.id
 
 
 @pytest.mark.parametrize(
@@ -147,14 +177,15 @@ def test_an_unknown_place_is_not_made_up(place, reading):
 
 def test_results_can_be_indexed_again_and_again(chunks, reading):
     found = langchain(chunks, reading).invoke(KEEPER)
-    for prefix in ("s3_s3_", "s3_s3_s3_"):
+    for prefix in ("s3_", "s3_s3_"):
         before = {document.id: document for document in found}
         found = langchain(found, reading).invoke(KEEPER)
         for span in found:
             data = span.metadata
+            assert data[f"{prefix}span_id"] == span.id
             earlier = before[data[f"{prefix}source_id"]]
             assert earlier.metadata.items() <= data.items()
-            start, end = data[f"{prefix}start_index"], data[f"{prefix}end_index"]
+            start, end = data[f"s3_{prefix}start_index"], data[f"s3_{prefix}end_index"]
             assert span.page_content == earlier.page_content[start:end]
             first, last = (latest(data, name) for name in ORIGINAL)
             assert span.page_content == SOURCES[data["name"]][first:last]
@@ -193,10 +224,10 @@ def test_a_users_original_place_and_score_stay(reading):
 def test_score_and_place_have_prefixes_of_their_own(reading):
     for own, names in (
         ({"score": 1}, {"score", "s3_score", "s3_score_parts", *OWN}),
-        ({"source_id": 1}, {"source_id", "score", "score_parts", *(f"s3_{n}" for n in OWN)}),
+        ({"source_id": 1}, {"source_id", "s3_source_id", "score", "score_parts", *OFFSETS}),
     ):
         (span, *_) = one_span(SOURCES["river"], own, reading, include_scores=True).invoke(KEEPER)
-        assert set(span.metadata) == names
+        assert set(span.metadata) == {*names, "span_id"}
 
 
 # --- LlamaIndex -----------------------------------------------------------------------------------
@@ -300,8 +331,10 @@ def test_what_has_no_source_is_the_source(reading):
 @pytest.mark.parametrize("key", OWN)
 def test_a_key_of_the_user_stays_in_a_node(key, reading):
     node = TextNode(text=SOURCES["bread"], metadata={key: "theirs"})
+    moved = OFFSETS if key in OFFSETS else (key,)
     for result in llama_index([node], reading).retrieve(KEEPER):
-        assert set(result.node.metadata) == {key, *(f"s3_{name}" for name in OWN)}
+        ours = set(OWN) - set(moved)
+        assert set(result.node.metadata) == {key, *ours, *(f"s3_{name}" for name in moved)}
         assert result.node.metadata[key] == "theirs"
         shown = result.node.get_content(metadata_mode=MetadataMode.LLM)
         assert f"{key}: theirs" in shown

@@ -81,6 +81,34 @@ def test_settings_of_the_llama_index_retriever(index: EndogenousIndex) -> None:
     assert ids(other.retrieve(QUESTION)) == ids(expected)
 
 
+def test_none_takes_a_filter_away_and_nothing_keeps_it(index: EndogenousIndex) -> None:
+    every = ids(index.search(QUESTION))
+    retriever = LangChainRetriever(index=index, filter=lambda metadata: False)
+    assert retriever.invoke(QUESTION) == retriever.invoke(QUESTION, k=None) == []
+    for nothing in (None, UNSET):
+        assert ids(retriever.invoke(QUESTION, filter=nothing)) == every
+        assert ids(asyncio.run(retriever.ainvoke(QUESTION, filter=nothing))) == every
+        (batched,) = retriever.batch([QUESTION], filter=nothing)
+        assert ids(batched) == ids(retriever.get_relevant_documents(QUESTION, filter=nothing))
+        assert ids(batched) == ids(retriever.bind(filter=nothing).invoke(QUESTION)) == every
+    (batched,) = retriever.batch([QUESTION])
+    assert batched == []
+    llama = LlamaRetriever(index, filters=lambda metadata: False)
+    assert llama.retrieve(QUESTION) == llama.as_retriever(similarity_top_k=2).retrieve(QUESTION)
+    assert llama.retrieve(QUESTION) == []
+    for nothing in (None, UNSET):
+        assert ids(llama.as_retriever(filters=nothing).retrieve(QUESTION)) == every
+
+
+@pytest.mark.parametrize("make", [LangChainRetriever, LlamaRetriever])
+def test_a_filter_that_is_none_is_refused_at_once(make: Any, index: EndogenousIndex) -> None:
+    name = "filter" if make is LangChainRetriever else "filters"
+    with pytest.raises(InputError, match="unknown operator 'near'"):
+        make(index=index, **{name: {"year": {"near": 3}}})
+    with pytest.raises(InputError, match="a mapping or a function"):
+        make(index=index, **{name: "year"})
+
+
 @pytest.mark.parametrize("make", [LangChainRetriever, LlamaRetriever])
 def test_a_scorer_that_there_is_not_is_refused_at_once(make: Any, index: EndogenousIndex) -> None:
     with pytest.raises(InputError, match="did you mean 'coactivation'"):

@@ -48,7 +48,8 @@ def test_results_are_exact_pieces_of_their_sources(retriever):
         assert document.page_content == SOURCES[source][start:end]
         assert document.id == f"{source}:{start}:{end}"
         expected = METADATAS[NAMES.index(source)]
-        assert place == {**expected, "start_index": start, "end_index": end, "source_id": source}
+        ours = {"source_id": source, "start_index": start, "end_index": end}
+        assert place == {**expected, "span_id": document.id, **ours}
 
 
 def test_scores_come_only_when_asked_for(retriever):

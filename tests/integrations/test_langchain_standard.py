@@ -1,4 +1,4 @@
-"""LangChain's own suite for retrievers, as it is."""
+"""LangChain's own suites for retrievers and for indexes of documents, as they are."""
 
 from __future__ import annotations
 
@@ -6,9 +6,22 @@ from typing import Any
 
 import pytest
 from langchain_tests.integration_tests import RetrieversIntegrationTests
+from langchain_tests.integration_tests.indexer import (
+    AsyncDocumentIndexTestSuite,
+    DocumentIndexerTestSuite,
+)
 
 from langchain_s3_retriever import EndogenousRetriever
+from random_bank import make_bank
 from small_corpus import QUESTIONS
+
+
+def empty(backbone) -> EndogenousRetriever:
+    retriever = EndogenousRetriever.from_texts(
+        ["first"], ids=["first"], model=backbone, bank=make_bank(backbone), progress=False
+    )
+    retriever.delete(["first"])
+    return retriever
 
 
 class TestEndogenousRetriever(RetrieversIntegrationTests):
@@ -27,3 +40,15 @@ class TestEndogenousRetriever(RetrieversIntegrationTests):
     @property
     def retriever_query_example(self) -> str:
         return QUESTIONS[0]
+
+
+class TestDocuments(DocumentIndexerTestSuite):
+    @pytest.fixture
+    def index(self, tiny_backbone):
+        return empty(tiny_backbone)
+
+
+class TestDocumentsBesideALoop(AsyncDocumentIndexTestSuite):
+    @pytest.fixture
+    async def index(self, tiny_backbone):
+        return empty(tiny_backbone)

@@ -142,6 +142,59 @@ def test_filters_are_applied_before_ranking(retriever, filters, allowed):
     assert {result.node.ref_doc_id for result in found.retrieve(KEEPER)} == allowed
 
 
+OPERANDS = {
+    FilterOperator.EQ: ("topic", "food", {"bread"}),
+    FilterOperator.NE: ("topic", "sea", {"bread", "violin"}),
+    FilterOperator.GT: ("year", 1934, {"lighthouse", "bread"}),
+    FilterOperator.GTE: ("year", 1961, {"lighthouse", "bread"}),
+    FilterOperator.LT: ("year", 1934.5, {"river", "violin"}),
+    FilterOperator.LTE: ("year", 1934, {"river", "violin"}),
+    FilterOperator.IN: ("year", [1902, 2001], {"bread", "violin"}),
+    FilterOperator.NIN: ("topic", ["sea", "food"], {"violin"}),
+    FilterOperator.ANY: ("topic", ["oo", "us"], {"bread", "violin"}),
+    FilterOperator.ALL: ("topic", ["f", "oo"], {"bread"}),
+    FilterOperator.TEXT_MATCH: ("topic", "oo", {"bread"}),
+    FilterOperator.TEXT_MATCH_INSENSITIVE: ("topic", "MUS", {"violin"}),
+    FilterOperator.CONTAINS: ("shelf", "row", {"lighthouse"}),
+    FilterOperator.IS_EMPTY: ("shelf", None, {"bread", "river", "violin"}),
+}
+
+
+@pytest.mark.parametrize("operator", list(FilterOperator))
+def test_every_operator_filters(retriever, operator):
+    key, value, allowed = OPERANDS[operator]
+    filters = MetadataFilters(filters=[one(key, value, operator)])
+    found = EndogenousRetriever(retriever.index, filters=filters, similarity_top_k=100)
+    assert {result.node.ref_doc_id for result in found.retrieve(KEEPER)} == allowed
+    nested = MetadataFilters(filters=[filters], condition=FilterCondition.NOT)
+    others = found.as_retriever(filters=nested).retrieve(KEEPER)
+    assert {result.node.ref_doc_id for result in others} == set(NAMES) - allowed
+
+
+@pytest.mark.parametrize("operator", set(FilterOperator) - {FilterOperator.IS_EMPTY})
+def test_an_operator_with_a_value_it_cannot_take_is_refused(retriever, operator):
+    wrong = [None]
+    if operator in (FilterOperator.IN, FilterOperator.NIN):
+        wrong += ["sea", 3]
+    if operator in (FilterOperator.GT, FilterOperator.LTE, FilterOperator.TEXT_MATCH):
+        wrong += [["sea"]]
+    for value in wrong:
+        filters = MetadataFilters(filters=[one("topic", value, operator)])
+        with pytest.raises(InputError, match=f"'topic': '{operator.value}' takes a"):
+            EndogenousRetriever(retriever.index, filters=filters)
+    with pytest.raises(InputError, match="there is 'is_empty'"):
+        retriever.as_retriever(filters=MetadataFilters(filters=[one("topic", None, operator)]))
+
+
+def test_a_filter_changed_later_is_checked_when_it_is_used(retriever):
+    changed = retriever.as_retriever()
+    changed.filters = {"topic": {"$in": "food"}}
+    with pytest.raises(InputError, match="'in' takes a list"):
+        changed.retrieve(KEEPER)
+    changed.filters = {"$or": [{"topic": {"$eq": "food"}}, {"year": {"$lt": 1910}}]}
+    assert {result.node.ref_doc_id for result in changed.retrieve(KEEPER)} == {"bread", "violin"}
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from s3_retriever.adapters.arguments import reject_unknown
@@ -37,6 +39,37 @@ BOOK = {"topic": "history", "year": 1994, "tags": ["war", "peace"], "draft": Fal
         ({"topic": {"ne": "history"}}, False),
         (lambda metadata: "war" in metadata["tags"], True),
         (lambda metadata: [], False),
+        ({"topic": {"$eq": "history"}}, True),
+        ({"topic": {"$ne": "history"}}, False),
+        ({"year": {"$gt": 1993, "$lte": 1994}}, True),
+        ({"year": {"$gte": 1994, "$lt": 1994}}, False),
+        ({"topic": {"$in": ["history"]}}, True),
+        ({"topic": {"$in": {"music"}}}, False),
+        ({"topic": {"$nin": ["music", "art"]}}, True),
+        ({"topic": {"nin": ["music", "history"]}}, False),
+        ({"year": {"$exists": True}, "absent": {"$exists": False}}, True),
+        ({"year": {"exists": False}}, False),
+        ({"absent": {"exists": True}}, False),
+        ({"year": {"$not": {"$gt": 1990, "$lt": 1994}}}, True),
+        ({"year": {"$not": {"$gt": 1990, "$lt": 1995}}}, False),
+        ({"topic": {"$not": "history"}}, False),
+        ({"topic": {"not": ["music"]}}, True),
+        ({"$and": [{"topic": "history"}, {"year": {"$gt": 1990}}]}, True),
+        ({"$and": [{"topic": "history"}, {"year": 1}]}, False),
+        ({"$or": [{"topic": "music"}, {"year": {"$lt": 1995}}]}, True),
+        ({"$or": [{"topic": "music"}, {"year": {"$lt": 1994}}]}, False),
+        ({"$or": ({"topic": "music"}, lambda metadata: True)}, True),
+        ({"$not": {"topic": "history", "year": 1}}, True),
+        ({"$not": {"topic": "history", "year": 1994}}, False),
+        ({"draft": False, "$or": [{"year": 1}, {"$not": {"$and": [{"year": 1}]}}]}, True),
+        ({"draft": True, "$or": [{"year": 1}, {"$not": {"$and": [{"year": 1}]}}]}, False),
+        ({"tags": "war"}, True),
+        ({"tags": "love"}, False),
+        ({"tags": ["love", "peace"]}, True),
+        ({"tags": {"$ne": "war"}}, False),
+        ({"tags": {"$nin": ["love", "peace"]}}, False),
+        ({"tags": {"$nin": ["love"]}}, True),
+        ({"tags": {"$eq": ["war", "peace"]}}, True),
     ],
 )
 def test_a_filter_keeps_what_meets_every_condition(filter, expected):
@@ -52,6 +85,16 @@ def test_a_missing_key_never_matches(condition):
 
 def test_a_missing_key_differs_from_everything():
     assert matches({"absent": {"ne": 3}}, BOOK)
+    assert matches({"absent": {"nin": [3]}}, BOOK)
+    assert matches({"absent": {"not": {"gt": 3}}}, BOOK)
+    assert not matches({"absent": {"not": {"ne": 3}}}, BOOK)
+
+
+def test_operands_are_compared_in_the_form_they_are_kept_in():
+    day = {"day": "1994-05-06"}
+    assert matches({"day": {"$in": {date(1994, 5, 6)}}}, day)
+    assert matches({"day": {"$gt": date(1994, 5, 5), "$not": date(1994, 5, 7)}}, day)
+    assert matches({"day": {"in": (d for d in [date(1994, 5, 6)])}}, day)
 
 
 def test_values_without_an_order_do_not_match_an_order():
@@ -61,14 +104,33 @@ def test_values_without_an_order_do_not_match_an_order():
 
 @pytest.mark.parametrize("metadata", [BOOK, {}])
 def test_an_unknown_operator_is_refused_with_the_known_ones(metadata):
-    with pytest.raises(InputError, match=r"'year'.*'between'.*gte, gt, lte, lt, ne, in"):
+    with pytest.raises(InputError, match=r"'year'.*'between'.*eq, ne, gt, gte, lt, lte, in, nin"):
         matches({"year": {"between": [1, 2]}}, metadata)
 
 
-@pytest.mark.parametrize("filter", [{"year": {}}, {"topic": {"in": "history"}}, "topic", 7])
-def test_what_is_no_filter_is_refused(filter):
-    with pytest.raises(InputError):
-        matches(filter, BOOK)
+@pytest.mark.parametrize(
+    ("filter", "message"),
+    [
+        ({"year": {}}, "'year': no operator"),
+        ({"year": {"$near": 3}}, r"unknown operator '\$near'; known, also with a \$: eq"),
+        ({"year": {"$not": {"$near": 3}}}, r"'\$near'"),
+        ({"topic": {"in": "history"}}, "'in' takes a list of values, not 'history'"),
+        ({"topic": {"$nin": 3}}, "'nin' takes a list of values, not 3"),
+        ({"topic": {"$exists": 1}}, "'exists' takes True or False, not 1"),
+        ({"$gte": 3}, r"no '\$gte'; in the place of a key may stand \$and, \$or, \$not"),
+        ({"$and": {"year": 3}}, r"'\$and' takes a list of filters"),
+        ({"$or": []}, r"'\$or' takes a list of filters"),
+        ({"$or": [None]}, r"'\$or' takes a list of filters"),
+        ({"$not": None}, r"'\$not' takes a filter"),
+        ({"$and": [{"year": {"near": 3}}]}, "'near'"),
+        ({"$and": ["year"]}, "a mapping or a function"),
+        ("topic", "a mapping or a function"),
+        (7, "a mapping or a function"),
+    ],
+)
+def test_what_is_no_filter_is_refused(filter, message):
+    with pytest.raises(InputError, match=message):
+        matches(filter, {})
 
 
 def test_a_misspelt_argument_is_answered_with_the_nearest():

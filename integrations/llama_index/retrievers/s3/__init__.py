@@ -10,5 +10,6 @@ except ModuleNotFoundError as error:
     ) from error
 
 from llama_index.retrievers.s3.base import EndogenousRetriever
+from llama_index.retrievers.s3.by_document import ByDocument
 
-__all__ = ["EndogenousRetriever"]
+__all__ = ["ByDocument", "EndogenousRetriever"]

@@ -16,8 +16,6 @@ from llama_index.core.schema import (
     RelatedNodeInfo,
     TextNode,
 )
-from llama_index.core.vector_stores import FilterCondition, MetadataFilter, MetadataFilters
-from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 
 from s3_retriever.adapters.places import beside, is_place, place
 from s3_retriever.documents import Document, Draft
@@ -25,13 +23,12 @@ from s3_retriever.engine.intake import as_list
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llama_index.core.base.llms.types import ChatMessage
 
     from s3_retriever.answering.generator import Message
     from s3_retriever.documents import Span
-    from s3_retriever.searching.filters import Filter
 
 _STYLE = (
     "excluded_embed_metadata_keys",
@@ -43,11 +40,6 @@ _STYLE = (
 _PLAIN = {name: getattr(TextNode(), name) for name in _STYLE}
 _KEPT = "_llama_index"
 _LOAD = "load a file first: SimpleDirectoryReader(input_files=[path]).load_data()"
-_COMBINE: Mapping[FilterCondition, Callable[[Iterable[bool]], bool]] = {
-    FilterCondition.AND: all,
-    FilterCondition.OR: any,
-    FilterCondition.NOT: lambda held: not any(held),
-}
 _ROLES = {
     MessageRole.DEVELOPER: "system",
     MessageRole.CHATBOT: "assistant",
@@ -129,11 +121,22 @@ def from_spans(spans: Iterable[Span]) -> list[NodeWithScore]:
     return [NodeWithScore(node=_to_node(span), score=float(span.score)) for span in spans]
 
 
+def own_metadata(document: Document) -> dict[str, Any]:
+    """A copy of the metadata of what was indexed."""
+    return shown(deepcopy(dict(document.metadata)))
+
+
+def ref_doc_id(document: Document) -> str:
+    """Id of what was indexed, or, where it was a node with a source, of its source."""
+    source = document.metadata.get(_KEPT, {}).get("source")
+    return document.id if source is None else str(source["node_id"])
+
+
 def _to_node(span: Span) -> TextNode:
-    own = _shown(deepcopy(dict(span.metadata)))
+    own = shown(deepcopy(dict(span.metadata)))
     kept = deepcopy(dict(span.metadata.get(_KEPT, {})))
     style = {name: kept[name] for name in _STYLE if name in kept}
-    metadata = beside(own, place(span))
+    metadata = beside(own, *place(span.document_id, span.start, span.end))
     for kind in ("excluded_embed_metadata_keys", "excluded_llm_metadata_keys"):
         style[kind] = [*style.get(kind, ()), *(name for name in metadata if name not in own)]
     return TextNode(
@@ -173,43 +176,9 @@ def _info(*, node_type: str | None, **values: Any) -> RelatedNodeInfo:
     return RelatedNodeInfo(node_type=kind, **values)
 
 
-def _shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata as it was handed in."""
     return {name: value for name, value in metadata.items() if name != _KEPT}
-
-
-def to_filter(filters: MetadataFilters | Filter | None) -> Filter | None:
-    """Turn LlamaIndex filters, nested ones too, into a function of the metadata.
-
-    Each operator means what it means to LlamaIndex's own stores, but values that cannot be compared
-    do not match. A mapping is already what the core takes, and a function is given the metadata as
-    it was handed in.
-    """
-    if not isinstance(filters, MetadataFilters):
-        return _of_shown(filters) if callable(filters) else filters
-    parts = [to_filter(f) if isinstance(f, MetadataFilters) else _leaf(f) for f in filters.filters]
-    combine = _COMBINE[filters.condition or FilterCondition.AND]
-    return lambda metadata: combine(part(metadata) for part in parts)  # type: ignore[operator,misc]
-
-
-def _of_shown(filter: Callable[[Mapping[str, Any]], bool]) -> Filter:
-    return lambda metadata: filter(_shown(metadata))
-
-
-def _leaf(leaf: MetadataFilter) -> Callable[[Mapping[str, Any]], bool]:
-    passes: Any = build_metadata_filter_fn(_itself, MetadataFilters(filters=[leaf]))
-
-    def holds(metadata: Mapping[str, Any]) -> bool:
-        try:
-            return bool(passes(metadata))
-        except TypeError:
-            return False
-
-    return holds
-
-
-def _itself(metadata: Any) -> Any:
-    return metadata
 
 
 def to_chat(messages: Sequence[ChatMessage]) -> list[Message]:

@@ -8,6 +8,8 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.query_engine import RetrieverQueryEngine
 
 from llama_index.retrievers.s3 import _conversion
+from llama_index.retrievers.s3._documents import IndexedDocuments
+from llama_index.retrievers.s3._filters import to_filter
 from llama_index.retrievers.s3.llm import EndogenousLLM
 from s3_retriever.adapters import background
 from s3_retriever.adapters.arguments import reject_unknown
@@ -17,6 +19,7 @@ from s3_retriever.config import UNSET
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError
+from s3_retriever.searching.filters import predicate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,15 +36,16 @@ if TYPE_CHECKING:
     from s3_retriever.searching.filters import Filter
 
 
-class EndogenousRetriever(BaseRetriever):
+class EndogenousRetriever(IndexedDocuments, BaseRetriever):
     """Retrieves with the attention of the language model that is going to answer.
 
     Make one with `from_documents` or `from_persist_dir`. Every call returns fresh nodes, with the
     stable id ``indexed:start:end``. They carry a copy of the metadata of the document or node that
     was indexed, and beside it the place in that, which models are not shown:
-    ``node.text == indexed_text[start_index:end_index]``, and `source_id` is its id. Where its own
-    metadata has one of these three keys, all three get the prefix ``s3_``, as often as it takes;
-    nothing is overwritten.
+    ``node.text == indexed_text[start_index:end_index]``, and `source_id` is its id. So two nodes
+    differ in their ``hash`` where their places do, also where the text is the same. Where its own
+    metadata has one of these keys, ours gets the prefix ``s3_``, as often as it takes (both
+    offsets where it has one of them); nothing is overwritten.
 
     ``node.text == source_text[node.start_char_idx:node.end_char_idx]`` for the source that
     ``NodeRelationship.SOURCE`` names. That is what was indexed; or, where a node was indexed that
@@ -57,8 +61,8 @@ class EndogenousRetriever(BaseRetriever):
             `s3_retriever.config.SearchConfig`: the index's own where not given, and
             `s3_retriever.UNSET` for the default, whatever the index has; `filters`
             (LlamaIndex ``MetadataFilters``, or a mapping or function as in
-            `s3_retriever.searching.filters.matches`); `callback_manager`, `object_map`, `objects`
-            and `verbose` as in every LlamaIndex retriever.
+            `s3_retriever.searching.filters.matches`; None for none); `callback_manager`,
+            `object_map`, `objects` and `verbose` as in every LlamaIndex retriever.
 
     Attributes:
         index: The index searched.
@@ -77,7 +81,9 @@ class EndogenousRetriever(BaseRetriever):
                 "with from_documents or from_persist_dir"
             )
         self.index = index
-        self.filters: MetadataFilters | Filter | None = settings.get("filters")
+        filters = settings.get("filters")
+        self.filters: MetadataFilters | Filter | None = None if filters is UNSET else filters
+        predicate(to_filter(self.filters))
         self._search = search_config(index.config, _search_settings(settings))
         super().__init__(**{name: settings[name] for name in _FRAMEWORK if name in settings})
 
@@ -160,29 +166,6 @@ class EndogenousRetriever(BaseRetriever):
         """
         self.index.save(persist_dir, overwrite=overwrite)
 
-    def add_documents(
-        self, documents: Iterable[BaseNode], *, on_error: OnError = "raise"
-    ) -> list[str]:
-        """Read more documents and return their ids.
-
-        Args:
-            documents: As in `from_documents`.
-            on_error: As in `from_documents`.
-
-        Raises:
-            InputError: an id that is already there, or a document that cannot be indexed; nothing
-                is added then, and all such are named.
-        """
-        return list(self.index.add(_conversion.to_drafts(documents), on_error=on_error))
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Take source documents out of the index.
-
-        Raises:
-            InputError: an id that is not there; nothing is deleted then.
-        """
-        self.index.delete(ids)
-
     def as_llm(
         self,
         *,
@@ -250,7 +233,7 @@ class EndogenousRetriever(BaseRetriever):
         self._search = self._search.replace(k=value)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        filter = _conversion.to_filter(self.filters)
+        filter = to_filter(self.filters)
         result = self.index.search(query_bundle.query_str, filter=filter, config=self._search)
         return _conversion.from_spans(result.spans)
 
