@@ -68,7 +68,8 @@ class Document:
 
         Returns:
             The metadata as it is where the document has no places; else without them, and with the
-            place of each kind that the character lies in, such as ``"page": 12``.
+            place of each kind that the character lies in, such as ``"page": 12``, and with a
+            ``"citation"`` (see `Span.citation`).
         """
         places = self.metadata.get(PLACES)
         if not isinstance(places, Mapping):
@@ -81,6 +82,7 @@ class Document:
             before = bisect_right(starts, start, key=lambda pair: pair[0])
             if before:
                 own[kind] = starts[before - 1][1]
+        own.setdefault("citation", cite(self.id, own))
         return freeze(own, f"document {self.id!r}: its metadata")
 
 
@@ -106,6 +108,13 @@ def whole_text(text: str, what: str) -> str:
                 'text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")'
             ) from error
     return text
+
+
+def cite(id: str, metadata: Mapping[str, Any]) -> str:
+    """A document and the place in it that metadata names, if it does."""
+    places = ((form, metadata.get(kind)) for kind, form in _CITED.items())
+    named = (form.format(value) for form, value in places if isinstance(value, str | int))
+    return ", ".join([id, *named])
 
 
 class Draft(NamedTuple):
@@ -181,8 +190,7 @@ class Span:
     @property
     def citation(self) -> str:
         """The source as people cite it, such as ``"report.pdf, page 12"``."""
-        places = (form.format(self.metadata[k]) for k, form in _CITED.items() if k in self.metadata)
-        return ", ".join([self.document_id, *places])
+        return cite(self.document_id, self.metadata)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from langchain_s3_retriever._documents import IndexedDocuments
 from langchain_s3_retriever._search_tool import DESCRIPTION, NAME, search_tool
 from langchain_s3_retriever._together import Together, found_together
 from langchain_s3_retriever.chat import EndogenousChat
-from s3_retriever.adapters import background
+from s3_retriever.adapters import background, files
 from s3_retriever.adapters.arguments import reject_unknown
 from s3_retriever.adapters.settings import SETTINGS, config_of
 from s3_retriever.answering.generator import TextGenerator
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
+    from s3_retriever.documents import Document as Source
     from s3_retriever.documents import Draft
     from s3_retriever.engine.intake import OnError
 
@@ -45,11 +46,12 @@ if TYPE_CHECKING:
 class EndogenousRetriever(SearchFields, IndexedDocuments):
     """Retrieves with the attention of the language model that is going to answer.
 
-    Make one with `from_documents`, `from_texts` or `load`. ``retriever.invoke(question)`` takes
-    `filter` and all settings of the search for that call. A setting that is None there is the
-    retriever's own, and `s3_retriever.UNSET` puts it back to its default; ``filter=None`` (or
-    ``UNSET``) takes the retriever's own filter away. Returned documents have the stable id
-    ``source:start:end`` and carry a copy of the source's metadata with the keys
+    Make one with `from_documents`, `from_texts`, `from_files` or `load`.
+    ``retriever.invoke(question)`` takes `filter` and all settings of the search for that call. A
+    setting that is None there is the retriever's own, and `s3_retriever.UNSET` puts it back to
+    its default; ``filter=None`` (or ``UNSET``) takes the retriever's own filter away. Returned
+    documents have the stable id ``source:start:end`` and carry a copy of the source's metadata
+    with the keys
 
     - `span_id`: the same id, for consumers that look into the metadata alone, as
       ``EnsembleRetriever(id_key="span_id")`` does;
@@ -168,9 +170,31 @@ class EndogenousRetriever(SearchFields, IndexedDocuments):
         return cls._read(_conversion.from_texts(texts, metadatas, ids), arguments, **build)
 
     @classmethod
-    def _read(cls, drafts: list[Draft], settings: Mapping[str, Any], **build: Any) -> Self:
+    def from_files(cls, *paths: str | Path, **arguments: Any) -> Self:
+        """Read files of any known kind, folders of them, and globs through the model.
+
+        Spans come with the page, slide, sheet, section or line that they begin in, and with a
+        `citation`, such as ``"report.pdf, page 12"``.
+
+        Args:
+            *paths: As for `s3_retriever.read_files`.
+            **arguments: `include`, `exclude`, `ignore_files` and `encoding` of that; all others are
+                those of `from_documents`, of which `on_error` goes for files too.
+
+        Raises:
+            InputError: as `s3_retriever.read_files` and `from_documents`.
+        """
+        _check(cls, arguments, {*_BUILD, *files.ARGUMENTS})
+        documents = files.read(paths, arguments)
+        build = {name: arguments.pop(name) for name in _BUILD if name in arguments}
+        return cls._read(documents, arguments, **build)
+
+    @classmethod
+    def _read(
+        cls, documents: Sequence[Source | Draft], settings: Mapping[str, Any], **build: Any
+    ) -> Self:
         search = search_config(None, _settings(settings))
-        return cls(index=EndogenousIndex.build(drafts, search=search, **build), **settings)
+        return cls(index=EndogenousIndex.build(documents, search=search, **build), **settings)
 
     @classmethod
     def load(
