@@ -128,15 +128,23 @@ def test_quantised_by_bitsandbytes(
     assert Backbone(quantised, tiny_tokenizer).held_as == "quantised (bitsandbytes)"
 
 
-def test_an_error_says_how_weights_are_held(tiny_tokenizer: Any, tiny_backbone: Backbone) -> None:
+def test_an_error_says_how_weights_are_held(
+    tiny_tokenizer: Any, tiny_backbone: Backbone, tmp_path: Path
+) -> None:
     peft = pytest.importorskip("peft")
-    quantization = pytest.importorskip("torchao.quantization")
-    bank = make_bank(tiny_backbone)
+    pytest.importorskip("bitsandbytes")
     config = peft.LoraConfig(target_modules=["q_proj", "k_proj"], init_lora_weights=False)
     adapted = peft.get_peft_model(copy.deepcopy(tiny_backbone.model), config)
-    quantised = copy.deepcopy(tiny_backbone.model)
-    quantization.quantize_(quantised, quantization.Int8WeightOnlyConfig())
-    for model, held in ((adapted, "under the adapter 'default'"), (quantised, "quantised \\(Int8")):
+    tiny_backbone.model.save_pretrained(tmp_path / "model")
+    settings = transformers.BitsAndBytesConfig(load_in_8bit=True)
+    quantised = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "model", quantization_config=settings, device_map="cpu"
+    )
+    bank = make_bank(tiny_backbone)
+    for model, held in (
+        (adapted, "under the adapter 'default'"),
+        (quantised, r"quantised \(bitsandbytes\)"),
+    ):
         with pytest.raises(ModelMismatchError, match=f"weights or sizes differ: it is {held}"):
             resolve_bank(bank, Backbone(model, tiny_tokenizer), (), False)
     assert tiny_backbone.held_as == ""
