@@ -65,6 +65,7 @@ class EndogenousIndex:
         self._corpus = Corpus(state.entries, state.bank)
         self._renew_lock()
         renew_after_fork(self, type(self)._renew_lock)
+        self._reader: QuestionReader | None = None
         self._skipped: tuple[Skipped, ...] = ()
         self._kept = self._contents() if state.saved is not None else None
 
@@ -260,13 +261,18 @@ class EndogenousIndex:
         searcher = corpus.searcher(filter)
         if searcher is None or not checked:
             return [SearchResult(question, (), SearchSeconds(), {}) for question in checked]
-        reader = QuestionReader(self.backbone, self.bank, self.scan_config)
+        found = find(self._question_reader(), searcher, checked, chosen)
         return [
             SearchResult(question, spans, seconds, corpus.sources_of(spans))
-            for question, (spans, seconds) in zip(
-                checked, find(reader, searcher, checked, chosen), strict=True
-            )
+            for question, (spans, seconds) in zip(checked, found, strict=True)
         ]
+
+    def _question_reader(self) -> QuestionReader:
+        """The one that remembers, unless what it reads by has been replaced."""
+        parts = (self.backbone, self.bank, self.scan_config)
+        if self._reader is None or not self._reader.serves(*parts):
+            self._reader = QuestionReader(*parts)
+        return self._reader
 
     def _checked(self, questions: Sequence[str]) -> list[str]:
         if isinstance(questions, str):

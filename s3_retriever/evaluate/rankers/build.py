@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Unpack
 
@@ -32,7 +33,7 @@ class IndexRanker:
     """Ours, through `EndogenousIndex.search`."""
 
     def __init__(self, bench: Bench, **settings: Unpack[SearchSettings]) -> None:
-        self._index = bench.index()
+        self._index = copy(bench.index())  # which has read no question yet
         self._settings: SearchSettings = {**settings, "k": DEPTH}
         self.nbytes = self._index.stats.index_bytes
 
