@@ -114,7 +114,7 @@ class EndogenousIndex:
         if not checked:
             why = f"; left out was {skipped[0]}" if skipped else ""
             raise InputError(
-                f"there is no document to index{why}; give one, or begin with none: empty()"
+                f"there is no document to index{why}; give at least one, or begin with empty()"
             )
         backbone = resolve_backbone(model, tokenizer, progress)
         bank = resolve_bank(bank, backbone, checked, progress)

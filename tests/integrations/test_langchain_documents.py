@@ -118,7 +118,7 @@ def test_it_may_begin_empty(tiny_backbone, tmp_path):
     assert loaded.invoke(DAM)[0].metadata["source_id"] == "2"
     with pytest.raises(InputError, match="did you mean 'model'"):
         EndogenousRetriever.empty(modle=tiny_backbone)
-    with pytest.raises(InputError, match=r"begin with none: empty\(\)"):
+    with pytest.raises(InputError, match=r"begin with empty\(\)"):
         EndogenousRetriever.from_texts([], **reading)
 
 
