@@ -6,6 +6,7 @@
     python benchmarks/quality.py SET... --part bytes
     python benchmarks/quality.py SET... --model gemma.gguf --name gemma    # another model
     python benchmarks/quality.py SET... --part depth
+    python benchmarks/quality.py SET... --part rivals --embedding FOLDER    # of an embedding model
 
 SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). Every third
 question is left to choose_constants.py, and no table has it. The bank without whitening is made by
@@ -34,7 +35,7 @@ from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.evaluate import Contender, Variant, evaluate
 from s3_retriever.evaluate.rankers.bench import Bench
 from s3_retriever.evaluate.rankers.build import SearcherRanker, dense
-from s3_retriever.evaluate.rankers.contenders import contenders
+from s3_retriever.evaluate.rankers.contenders import contenders, embedding
 from s3_retriever.evaluate.rankers.dense import dense_scorers
 from s3_retriever.evaluate.rankers.hits import DEPTH
 from s3_retriever.evaluate.report.export import as_json
@@ -208,6 +209,26 @@ def finer(bits: int, bench: Bench) -> Ranker:
     return SearcherRanker(bench, searcher, ALL.replace(scoring="dense"), nbytes)
 
 
+RIVAL_SIZES = ("400", "800")
+"""Chunks of rivals, in characters: of all sizes, those at which they do best."""
+
+
+def rivals(folders: Sequence[Path]) -> list[Contender]:
+    """Ours, BM25, and embedding models alone and with BM25."""
+    known = contenders()
+    small = [known[name] for name in ("bm25", "embedding", "bm25+embedding")]
+    large = [row for folder in folders for row in embedding(folder)]
+    return [
+        *(known[name] for name in ("attention+bm25", "attention")),
+        *(replace(row, variants=at_sizes(row.variants)) for row in (*small, *large)),
+    ]
+
+
+def at_sizes(variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """Those of some sizes of chunks."""
+    return tuple(each for each in variants if each.label.split()[0] in RIVAL_SIZES)
+
+
 DEPTHS = (1 / 6, 1 / 3, 1 / 2, 2 / 3)
 
 
@@ -298,6 +319,7 @@ def main(args: argparse.Namespace) -> None:
         "meaning": lambda: only(ablation(None), "no meaning,no second hop"),
         "bytes": by_bytes,
         "depth": by_depth,
+        "rivals": lambda: rivals(args.embedding),
     }
     found = evaluate(
         [test_split(load_set(folder)) for folder in args.sets],
@@ -309,7 +331,8 @@ def main(args: argparse.Namespace) -> None:
     )
     print(tables(found))
     names = ["python", "benchmarks/quality.py", *(Path(folder).name for folder in args.sets)]
-    options = [item for item in sys.argv[1:] if item not in args.sets]
+    folders = {str(folder): folder.name for folder in args.embedding}
+    options = [folders.get(item, item) for item in sys.argv[1:] if item not in args.sets]
     made = in_short(found, [*names, *options])
     name = f"quality-{args.part}" + (f"-{args.name}" if args.name else "")
     write(made, RESULTS / f"{name}.json")
@@ -349,11 +372,14 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sets", nargs="+", metavar="SET")
-    parts = ("main", "ablation", "meaning", "bytes", "depth")
+    parts = ("main", "ablation", "meaning", "bytes", "depth", "rivals")
     parser.add_argument("--part", choices=parts, default="main")
     parser.add_argument("--banks", type=Path, help="made by variant_banks.py")
     parser.add_argument("--model", help="as for s3-retriever eval")
     parser.add_argument("--rankers", help="of the main table, by name; default: ten of them")
+    parser.add_argument(
+        "--embedding", type=Path, action="append", default=[], help="folder of a rival's model"
+    )
     parser.add_argument("--rows", help="of the ablation, by title; default: all")
     parser.add_argument("--name", help="to tell the results of several runs apart")
     parser.add_argument("--limit", type=int, help="questions of each set")

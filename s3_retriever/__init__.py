@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         SkippedWarning,
         UnsupportedModelError,
     )
+    from s3_retriever.files import read_files
     from s3_retriever.reading.clock import ScanReport
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "UnsupportedModelError",
     "Weighing",
     "__version__",
+    "read_files",
 ]
 
 _MODULES = {
@@ -78,6 +80,7 @@ _MODULES = {
     "documents": ("Answer", "Document", "Skipped", "Span"),
     "engine": ("EndogenousIndex",),
     "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),
+    "files": ("read_files",),
     "reading.clock": ("ScanReport",),
     "engine.results": ("IndexStats", "SearchResult"),
 }

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from s3_retriever.errors import InputError
 from s3_retriever.metadata import freeze
+
+PLACES = "_places"
+"""The key of a document's metadata that says where its pages, slides, sheets and sections begin:
+for each kind pairs of a character and a number or name, in order; ``"line"`` has none, for lines
+are counted."""
+
+_CITED = {
+    "page": "page {}",
+    "slide": "slide {}",
+    "sheet": "sheet {}",
+    "message": "message {}",
+    "cell": "cell {}",
+    "section": "{}",
+    "time": "at {}",
+    "line": "line {}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,28 @@ class Document:
         if not self.text.strip():
             raise InputError(f"{where} is empty or only white space; leave it out of the corpus")
 
+    def at(self, start: int) -> Mapping[str, Any]:
+        """Its metadata for a span that begins at a character.
+
+        Returns:
+            The metadata as it is where the document has no places; else without them, and with the
+            place of each kind that the character lies in, such as ``"page": 12``, and with a
+            ``"citation"`` (see `Span.citation`).
+        """
+        places = self.metadata.get(PLACES)
+        if not isinstance(places, Mapping):
+            return self.metadata
+        own = {name: value for name, value in self.metadata.items() if name != PLACES}
+        for kind, starts in places.items():
+            if kind == "line":
+                own[kind] = self.text.count("\n", 0, start) + 1
+                continue
+            before = bisect_right(starts, start, key=lambda pair: pair[0])
+            if before:
+                own[kind] = starts[before - 1][1]
+        own.setdefault("citation", cite(self.id, own))
+        return freeze(own, f"document {self.id!r}: its metadata")
+
 
 def whole_text(text: str, what: str) -> str:
     """Return a text with its pairs of surrogates joined to the characters they stand for.
@@ -69,6 +108,13 @@ def whole_text(text: str, what: str) -> str:
                 'text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")'
             ) from error
     return text
+
+
+def cite(id: str, metadata: Mapping[str, Any]) -> str:
+    """A document and the place in it that metadata names, if it does."""
+    places = ((form, metadata.get(kind)) for kind, form in _CITED.items())
+    named = (form.format(value) for form, value in places if isinstance(value, str | int))
+    return ", ".join([id, *named])
 
 
 class Draft(NamedTuple):
@@ -123,7 +169,8 @@ class Span:
             document; ``"hop"``, what the best spans lead to; ``"bias"``, 1 for a lead or tail; as
             they apply.
         tokens: Length in tokens of the target model.
-        metadata: The source document's metadata, read-only.
+        metadata: The source document's metadata, read-only, with the page, slide, sheet, section,
+            or line that the span begins in, where the document came from a file that has them.
     """
 
     document_id: str
@@ -139,6 +186,11 @@ class Span:
     def id(self) -> str:
         """Stable identifier ``document:start:end``."""
         return f"{self.document_id}:{self.start}:{self.end}"
+
+    @property
+    def citation(self) -> str:
+        """The source as people cite it, such as ``"report.pdf, page 12"``."""
+        return cite(self.document_id, self.metadata)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ def _from_id(id: str, documents: Mapping[str, Document]) -> LangChainDocument | 
 
 def _piece(source: Document, start: int, end: int, scores: Mapping[str, Any]) -> LangChainDocument:
     id = f"{source.id}:{start}:{end}"
-    own = deepcopy(dict(source.metadata))
+    own = deepcopy(dict(source.at(start)))
     original = _original(own, len(source.text), start, end)
     metadata = beside(own, {"span_id": id}, *place(source.id, start, end), original, scores)
     return LangChainDocument(id=id, page_content=source.text[start:end], metadata=metadata)

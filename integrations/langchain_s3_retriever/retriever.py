@@ -12,7 +12,7 @@ from langchain_s3_retriever._older_names import OlderNames
 from langchain_s3_retriever._search_tool import DESCRIPTION, NAME, search_tool
 from langchain_s3_retriever._together import Together, found_together
 from langchain_s3_retriever.chat import EndogenousChat
-from s3_retriever.adapters import background
+from s3_retriever.adapters import background, files
 from s3_retriever.adapters.arguments import reject_unknown
 from s3_retriever.adapters.settings import SETTINGS, config_of
 from s3_retriever.answering.generator import TextGenerator
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
+    from s3_retriever.documents import Document as Source
     from s3_retriever.documents import Draft
     from s3_retriever.engine.intake import OnError
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 class EndogenousRetriever(SearchFields, OlderNames, IndexedDocuments):
     """Retrieves with the attention of the language model that is going to answer.
 
-    Make one with `from_documents`, `from_texts`, `empty` or `load`.
+    Make one with `from_documents`, `from_texts`, `from_files`, `empty` or `load`.
 
     ``retriever.invoke(question)`` takes `filter` and all settings of the search for that call. A
     setting that is None there is the retriever's own, and `s3_retriever.UNSET` puts it back to its
@@ -188,9 +189,31 @@ class EndogenousRetriever(SearchFields, OlderNames, IndexedDocuments):
         return cls(index=index, **settings)
 
     @classmethod
-    def _read(cls, drafts: list[Draft], settings: Mapping[str, Any], **build: Any) -> Self:
+    def from_files(cls, *paths: str | Path, **arguments: Any) -> Self:
+        """Read files of any known kind, folders of them, and globs through the model.
+
+        Spans come with the page, slide, sheet, section or line that they begin in, and with a
+        `citation`, such as ``"report.pdf, page 12"``.
+
+        Args:
+            *paths: As for `s3_retriever.read_files`.
+            **arguments: `include`, `exclude`, `ignore_files` and `encoding` of that; all others are
+                those of `from_documents`, of which `on_error` goes for files too.
+
+        Raises:
+            InputError: as `s3_retriever.read_files` and `from_documents`.
+        """
+        _check(cls, arguments, {*_BUILD, *files.ARGUMENTS})
+        documents = files.read(paths, arguments)
+        build = {name: arguments.pop(name) for name in _BUILD if name in arguments}
+        return cls._read(documents, arguments, **build)
+
+    @classmethod
+    def _read(
+        cls, documents: Sequence[Source | Draft], settings: Mapping[str, Any], **build: Any
+    ) -> Self:
         search = search_config(None, _settings(settings))
-        return cls(index=EndogenousIndex.build(drafts, search=search, **build), **settings)
+        return cls(index=EndogenousIndex.build(documents, search=search, **build), **settings)
 
     @classmethod
     def load(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from s3_retriever.backbone.anatomy import anatomy_of, decoder_of
 from s3_retriever.backbone.fingerprint import fingerprint
-from s3_retriever.backbone.held import input_device, missing, unwrapped
+from s3_retriever.backbone.held import held_as, input_device, missing, unwrapped
 from s3_retriever.backbone.loading import load_pretrained
 from s3_retriever.backbone.modes import evaluating
 from s3_retriever.backbone.reader import TapReader
@@ -164,6 +164,11 @@ class Backbone:
         reader = TapReader(self._decoder, self.anatomy, taps, heads)
         with self.lock, evaluating(self._decoder), reader.attached():
             yield reader
+
+    @property
+    def held_as(self) -> str:
+        """How the weights are held, where that changes their numbers, such as quantised."""
+        return held_as(unwrapped(self.model))
 
     def fingerprint(self, taps: Sequence[Tap]) -> str:
         """Return a digest of what decides the keys at some taps; see `fingerprint`.

@@ -36,6 +36,33 @@ def missing(module: Any) -> str | None:
     return None
 
 
+def held_as(model: Any) -> str:
+    """How a model holds its weights, where that changes their numbers; empty where it does not.
+
+    Returns:
+        Such as ``"quantised (bitsandbytes)"`` or ``"under the adapter 'default'"``.
+    """
+    found = [f"quantised ({kind})" for kind in _quantisations(model)]
+    found += [f"under the adapter {name!r}" for name in _adapters(model)]
+    return " and ".join(found)
+
+
+def _quantisations(model: Any) -> list[str]:
+    settings = getattr(model.config, "quantization_config", None)
+    if settings is not None:
+        method = settings.get("quant_method") if isinstance(settings, dict) else None
+        method = method or getattr(settings, "quant_method", "of an unknown kind")
+        return [str(getattr(method, "value", method))]
+    kinds = (type(weight.data) for weight in model.parameters())
+    return sorted({kind.__name__ for kind in kinds if hasattr(kind, "dequantize")} - {"Tensor"})
+
+
+def _adapters(model: Any) -> list[str]:
+    modules = (part for part in model.modules() if _is_adapted(part))
+    active = (part.active_adapters for part in modules if not part.disable_adapters)
+    return sorted({name for names in active for name in names})
+
+
 def weights(module: Any) -> Iterator[tuple[str, Tensor]]:
     """Yield the weights that a module computes with, by rising name.
 

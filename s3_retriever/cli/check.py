@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.cli import common
@@ -11,19 +11,11 @@ from s3_retriever.errors import ModelMismatchError, UnsupportedModelError
 if TYPE_CHECKING:
     import argparse
 
-    from s3_retriever.backbone import Backbone, Tap
+    from s3_retriever.backbone import Backbone
 
 EXAMPLES = """\
   s3-retriever check
   s3-retriever check ./my-model --json"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Where keys would be read, and how that is known."""
-
-    taps: list[Tap]
-    why: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,35 +51,23 @@ def run(args: argparse.Namespace) -> int:
 
 def _found(backbone: Backbone) -> dict[str, Any]:
     from s3_retriever.backbone import FAMILIES
+    from s3_retriever.fitting.banks import taps_at_hand
     from s3_retriever.reading.cost import reading_cost
 
-    choice, spec = _choice(backbone), backbone.spec
+    spec = backbone.spec
+    taps, known = taps_at_hand(backbone)
     return {
         "serves": True,
         "model": backbone.name,
         "known": "tested" if spec.architecture in FAMILIES else "recognised",
         **asdict(spec),
         "refused": dict(backbone.anatomy.refused),
-        "taps": [asdict(tap) for tap in choice.taps],
-        "taps_from": choice.why,
+        "taps": [asdict(tap) for tap in taps],
+        "taps_from": "its bank" if known else "calibration",
         "device": str(backbone.device),
         "dtype": str(backbone.dtype).removeprefix("torch."),
-        **asdict(reading_cost(backbone, choice.taps)),
+        **asdict(reading_cost(backbone, taps)),
     }
-
-
-def _choice(backbone: Backbone) -> _Choice:
-    """The taps of the bank at hand, or all that calibration would choose among."""
-    from s3_retriever.backbone import Tap
-    from s3_retriever.fitting.banks import bank_at_hand
-    from s3_retriever.fitting.calibrate import CalibrateConfig, layers_in_reach
-
-    bank = bank_at_hand(backbone)
-    if bank is not None:
-        return _Choice(list(bank.calibration.taps), "its bank")
-    layers = layers_in_reach(backbone.spec, CalibrateConfig().depth)
-    heads = range(backbone.spec.kv_heads)
-    return _Choice([Tap(layer, head) for layer in layers for head in heads], "calibration")
 
 
 _KNOWN = {

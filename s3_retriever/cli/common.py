@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from s3_retriever.documents import Span
+    from s3_retriever.files import Reading
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +72,25 @@ def span_json(span: Span) -> dict[str, Any]:
         "parts": dict(span.parts),
         "tokens": span.tokens,
         "text": span.text,
+        "citation": span.citation,
         "metadata": dict(span.metadata),
     }
+
+
+def reading_lines(reading: Reading) -> Iterator[str]:
+    """Lines for people: what was not read, since nobody asked for it."""
+    if others := reading.other_kinds():
+        yield f"not read: {others}"
+    if left_out := reading.left_out():
+        yield f"left out by .gitignore or on request: {left_out}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for size, unit in ((3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 _SHOWN = {"s3": "S3", "bm25": "BM25"}
@@ -84,7 +102,7 @@ def span_lines(spans: Sequence[Span]) -> Iterator[str]:
         parts = "  ".join(
             f"{_SHOWN.get(name, name)} {value:.2f}" for name, value in span.parts.items()
         )
-        yield f"[{number}] {span.document_id}, characters {span.start:,}–{span.end:,}   {parts}"
+        yield f"[{number}] {span.citation}, characters {span.start:,}–{span.end:,}   {parts}"
         yield "    " + " ".join(span.text.split())
 
 

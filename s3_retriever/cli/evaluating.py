@@ -21,7 +21,7 @@ EXAMPLES = """\
   s3-retriever eval squad/ --answers --json results.json
   s3-retriever eval squad/ --embedding models/embeddinggemma-300m
   s3-retriever eval --self my-notes/ --html report.html
-      my-notes/ holds text files and questions.jsonl, with lines such as
+      my-notes/ holds files and questions.jsonl, with lines such as
       {"question": "Who keeps the key?", "evidence": ["the caretaker keeps the key"]}"""
 
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--self",
         action="store_true",
         dest="own",
-        help="the folders hold text files, and questions.jsonl with quotations as evidence",
+        help="the folders hold files, and questions.jsonl with quotations as evidence",
     )
     parser.add_argument(
         "--model",
@@ -126,7 +126,7 @@ def _load(folder: str, own: bool) -> LabelledSet:
         return load_folder(folder)
     if Path(folder).is_dir() and not (Path(folder) / "documents.jsonl").exists():
         raise InputError(
-            f"{folder} has no documents.jsonl; if it holds text files, ask for eval --self {folder}"
+            f"{folder} has no documents.jsonl; if it holds files, ask for eval --self {folder}"
         )
     return load_set(folder)
 

@@ -10,13 +10,15 @@ from s3_retriever.cli import common
 from s3_retriever.cli.sources import (
     STDIN,
     Sources,
+    add_selection,
     documents_of,
     gone_below,
+    nothing_there,
     read_sources,
     say_what_is_missing,
+    selection_of,
 )
 from s3_retriever.errors import InputError
-from s3_retriever.text.files import SUFFIXES
 
 if TYPE_CHECKING:
     import argparse
@@ -26,15 +28,18 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   s3-retriever index notes/ -o notes.s3
-  s3-retriever index report.txt minutes.md -o work.s3
-  pdftotext book.pdf - | s3-retriever index - --name book.pdf -o books.s3
+  s3-retriever index report.pdf minutes.docx 'mail/**/*.eml' -o work.s3
+  s3-retriever index src/ --include '*.py' --exclude 'tests/' -o code.s3
+  s3-retriever index notes/ -o notes.s3 --dry-run
+                                               what would be read, how many tokens, how long
+  curl -s https://example.org/a.pdf | s3-retriever index - --name a.pdf -o books.s3
   s3-retriever index notes/ -o notes.s3        again: only what is new or changed is read
   s3-retriever index --sync notes/ -o notes.s3
                                                the same, and what left notes/ is forgotten
-exit code: 0, or 3 where files of a folder could not be read; they are named, the rest is indexed"""
+exit code: 0, or 3 where files could not be read; they are named, the rest is indexed"""
 
 LEFT_OUT = 3
-"""Exit code where files of a folder could not be read."""
+"""Exit code where files could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class _Change:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="text file, folder, or - (stdin)")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="file, folder, glob, or - (stdin)")
     parser.add_argument("-o", "--output", required=True, metavar="INDEX", help="index folder")
     parser.add_argument("--name", metavar="NAME", help="name of the text on standard input")
     parser.add_argument(
@@ -69,6 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="index nothing if a file cannot be read"
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be read, how many tokens, and how long it would take",
+    )
+    add_selection(parser)
     parser.add_argument("--bank", metavar="FOLDER", help="bank made by train; default: automatic")
     parser.add_argument("--chunk-tokens", type=int, metavar="N", help="new tokens read at a time")
     parser.add_argument("--max-memory", metavar="SIZE", help="on a GPU, such as 4GiB")
@@ -79,31 +90,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build an index, or bring one up to date, with the folder held from loading to saving."""
+    from s3_retriever.cli import dry_run
     from s3_retriever.storage import holding, is_index
 
     if not args.paths and not args.sync:
         raise InputError("nothing to read: give a file, a folder, - or --sync FOLDER")
     common.check_output(args.output)
     there = [root for root in args.sync if Path(root).exists()]
-    sources = read_sources([*args.paths, *there], args.name, args.strict)
+    sources = read_sources([*args.paths, *there], selection_of(args), args.name, args.strict)
     if not sources and not is_index(args.output):
-        raise InputError(_nothing([*args.paths, *args.sync], sources))
+        raise InputError(nothing_there([*args.paths, *args.sync], sources.reading))
+    if args.dry_run:
+        dry_run.say(args, sources)
+        return LEFT_OUT if sources.reading.failed else 0
     with holding(args.output):
         index, change = _changed(args, sources)
         index.save(args.output)
-    say_what_is_missing(sources.reading)
+    say_what_is_missing(sources)
     _report(args, index, sources, change)
     return LEFT_OUT if sources.reading.failed else 0
-
-
-def _nothing(paths: Sequence[str], sources: Sources) -> str:
-    """Why there is nothing to index."""
-    reading = sources.reading
-    seen = [*reading.problems().splitlines(), *(f"{path} is empty" for path in reading.empty)]
-    if others := reading.other_kinds():
-        seen.append(f"not read: {others}")
-    what = f"{', '.join(paths)} holds no text ({', '.join(SUFFIXES)})"
-    return "; ".join([what, *(seen or ["check the path"])])
 
 
 def _changed(args: argparse.Namespace, sources: Sources) -> tuple[EndogenousIndex, _Change]:
@@ -148,8 +153,8 @@ def _gone(roots: Sequence[str], index: EndogenousIndex, sources: Sources) -> lis
 
 def _check_stdin(args: argparse.Namespace, sources: Sources, old: Any) -> None:
     """Refuse a second text without a name, which would take the place of the first."""
-    text = sources.named.get(STDIN)
-    if args.name is None and text is not None and STDIN in old and old[STDIN].text != text:
+    found = sources.named.get(STDIN)
+    if args.name is None and found and STDIN in old and old[STDIN].text != found.text:
         raise InputError(
             f"{args.output} holds another text from standard input; give this one a name, --name "
             f"NAME, or, to take the other's place, --name {STDIN}"
@@ -185,6 +190,8 @@ def _report(
                 "left_out": dict(reading.failed),
                 "empty": [str(path) for path in reading.empty],
                 "other_kinds": reading.others,
+                "ignored": reading.ignored,
+                "assumed": reading.assumed(),
                 "documents": stats.documents,
                 "characters": stats.characters,
                 "tokens": stats.tokens,
@@ -201,7 +208,7 @@ def _report(
             f"kept {len(change.gone):,} whose files are gone: {', '.join(change.gone)}; to forget "
             "them: --sync FOLDER"
         )
-    if others := reading.other_kinds():
-        print(f"not read: {others}")
+    for line in common.reading_lines(reading):
+        print(line)
     print(stats)
     print("next:", common.command_line("ask", args.output, "a question", model=args.model))

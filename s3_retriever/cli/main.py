@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "demo": ("s3_retriever.cli.demo", "read the Python language reference and ask it questions"),
-    "index": ("s3_retriever.cli.indexing", "read text files through the model into an index"),
+    "index": ("s3_retriever.cli.indexing", "read files through the model into an index"),
     "search": ("s3_retriever.cli.searching", "find the spans that a question attends to"),
     "ask": ("s3_retriever.cli.asking", "let the same model answer from those spans"),
+    "show": ("s3_retriever.cli.show", "print a document of an index as it was indexed"),
     "info": ("s3_retriever.cli.info", "show the sizes of an index"),
     "verify": ("s3_retriever.cli.verify", "check every byte of an index"),
     "check": ("s3_retriever.cli.check", "tell whether a model can serve, and what it costs"),

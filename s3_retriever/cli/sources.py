@@ -14,19 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
-from s3_retriever.text.files import (
-    SUFFIXES,
-    Reading,
-    below,
-    is_folder,
-    is_gone,
-    read_file,
-    read_folder,
-    tails,
-)
-from s3_retriever.text.formats import decoded
+from s3_retriever.files.documents import documents_of as documents_of_files
+from s3_retriever.files.extract import Extract, RawFile
+from s3_retriever.files.folders import read_path
+from s3_retriever.files.kinds import extract, kind_names
+from s3_retriever.files.paths import below, is_gone
+from s3_retriever.files.reading import Reading
+from s3_retriever.files.selection import Selection
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
 STDIN = "stdin"
@@ -39,59 +36,85 @@ class Sources:
 
     Attributes:
         reading: Of files.
-        named: Text of standard input by the name it was given, if there was any.
+        named: What came from standard input by the name it was given, if anything did.
     """
 
     reading: Reading
-    named: Mapping[str, str]
+    named: Mapping[str, Extract]
 
     def __bool__(self) -> bool:
         return bool(self.reading.files or self.named)
 
 
-def read_sources(paths: Iterable[str], name: str | None = None, strict: bool = False) -> Sources:
-    """Read text files, the text files of folders, and ``-`` for standard input.
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses among the files of folders."""
+    for name, what in (("include", "read only files"), ("exclude", "leave out files and folders")):
+        parser.add_argument(
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar="PATTERN",
+            help=f"{what} that match, as in .gitignore: '*.md', 'drafts/'; may be given again",
+        )
+    parser.add_argument("--no-ignore", action="store_true", help="read what .gitignore leaves out")
+    parser.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="of text files, such as cp1252; default: UTF-8, or what their bytes look like",
+    )
+
+
+def selection_of(args: argparse.Namespace) -> Selection:
+    """The selection that was asked for."""
+    return Selection(tuple(args.include), tuple(args.exclude), not args.no_ignore, args.encoding)
+
+
+def read_sources(
+    paths: Iterable[str],
+    selection: Selection,
+    name: str | None = None,
+    strict: bool = False,
+) -> Sources:
+    """Read files, the files of folders and of globs, and ``-`` for standard input.
 
     Args:
         paths: As given.
+        selection: Which files of folders are read, and how.
         name: Of standard input.
-        strict: Whether a file of a folder that cannot be read is an error, as one that was given
-            itself always is.
+        strict: Whether a file that cannot be read is an error.
 
     Raises:
-        InputError: such files, all of them named; a path that does not exist; a name without
-            standard input.
+        InputError: such files, all of them named; a path that does not exist; standard input
+            cannot be read or holds no text; a name without standard input.
     """
-    reading, wanted = Reading(), Reading()
-    named: dict[str, str] = {}
+    reading = Reading()
+    missing: list[str] = []
+    named: dict[str, Extract] = {}
     for path in paths:
-        place = Path(path)
         if path == "-":
-            named[name or STDIN] = _standard_input(wanted)
-        elif is_folder(place):
-            read_folder(place, reading)
-        else:
-            read_file(place, wanted)
+            named[name or STDIN] = _standard_input(selection.encoding)
+            continue
+        before = len(reading.failed)
+        read_path(Path(path), reading, selection)
+        if len(reading.failed) > before and is_gone(path):
+            missing += [" ".join(reading.failed[-1])]
     if name is not None and not named:
         raise InputError("--name names standard input, which is given by the path -")
-    refused = [*wanted.failed, *((str(path), "holds no text") for path in wanted.empty)]
-    if strict:
-        refused += reading.failed
-    if refused:
-        raise InputError("; ".join(f"{file} {reason}" for file, reason in refused))
-    reading.files += wanted.files
-    return Sources(reading, {key: text for key, text in named.items() if text})
+    if missing:
+        raise InputError("; ".join(missing))
+    if strict and reading.failed:
+        raise InputError("; ".join(reading.problems().splitlines()))
+    return Sources(reading, named)
 
 
-def _standard_input(wanted: Reading) -> str:
+def _standard_input(encoding: str | None) -> Extract:
     try:
-        text = decoded(sys.stdin.buffer.read(), "-")
+        found = extract(RawFile(sys.stdin.buffer.read(), "-", encoding))
     except InputError as error:
-        wanted.failed.append(("standard input", str(error)))
-        return ""
-    if not text.strip():
-        wanted.failed.append(("standard input", "holds no text"))
-    return text
+        raise InputError(f"standard input {error}") from error
+    if not found.text.strip():
+        raise InputError("standard input holds no text")
+    return found
 
 
 def documents_of(sources: Sources, old: Mapping[str, Document] | None = None) -> list[Document]:
@@ -105,20 +128,13 @@ def documents_of(sources: Sources, old: Mapping[str, Document] | None = None) ->
         InputError: standard input has a name that another document has.
     """
     old = old or {}
-    known = {path: document.id for document in old.values() if (path := path_of(document))}
-    taken = set(old)
-    made: dict[str, Document] = {}
-    for file in sources.reading.files:
-        path = str(file.path)
-        if path not in known:
-            known[path] = next(id for id in tails(file.path, file.place) if id not in taken)
-            taken.add(known[path])
-        made[known[path]] = Document(known[path], file.text, {"path": path})
-    for name, text in sources.named.items():
+    known = {id: path_of(document) or "" for id, document in old.items()}
+    made = {it.id: it for it in documents_of_files(sources.reading.files, known)}
+    for name, found in sources.named.items():
         other = made.get(name) or old.get(name)
-        if other is not None and dict(other.metadata) != _FROM:
+        if other is not None and not _FROM.items() <= other.metadata.items():
             raise InputError(f"--name {name} is the name of another document; choose another")
-        made[name] = Document(name, text, _FROM)
+        made[name] = Document(name, found.text, {**_FROM, **found.metadata()})
     return list(made.values())
 
 
@@ -152,20 +168,35 @@ def read_documents(paths: Sequence[str]) -> list[Document]:
     Raises:
         InputError: as `read_sources`; also nothing to read.
     """
-    sources = read_sources(paths)
-    say_what_is_missing(sources.reading)
+    sources = read_sources(paths, Selection())
+    if not sources:
+        raise InputError(nothing_there(paths, sources.reading))
+    say_what_is_missing(sources)
     if others := sources.reading.other_kinds():
         print(f"s3-retriever: not read: {others}", file=sys.stderr)
-    if not sources:
-        raise InputError(f"{', '.join(paths)}: no text there ({', '.join(SUFFIXES)})")
     return documents_of(sources)
 
 
-def say_what_is_missing(reading: Reading) -> None:
-    """Name on standard error what should have been read and was not."""
+def nothing_there(paths: Iterable[str], reading: Reading) -> str:
+    """Why there is nothing to read."""
+    seen = [*reading.problems().splitlines(), *(f"{path} holds no text" for path in reading.empty)]
+    if others := reading.other_kinds():
+        seen.append(f"not read: {others}")
+    if left_out := reading.left_out():
+        seen.append(f"left out by patterns: {left_out}")
+    what = f"{', '.join(paths)}: no text there ({kind_names()})"
+    return "; ".join([what, *(seen or ["check the path"])])
+
+
+def say_what_is_missing(sources: Sources) -> None:
+    """Say on standard error what should have been read and was not, and what was assumed."""
+    reading = sources.reading
     if reading.failed:
         lines = "".join(f"\n  {line}" for line in reading.problems().split("\n"))
         print(f"s3-retriever: left out, for it cannot be read:{lines}", file=sys.stderr)
+    named = [it for name, found in sources.named.items() for it in found.remarks(name)]
+    for remark in (*reading.remarks(), *named):
+        print(f"s3-retriever: {remark}", file=sys.stderr)
     if reading.empty:
         names = ", ".join(str(path) for path in reading.empty)
         print(f"s3-retriever: left out as empty: {names}", file=sys.stderr)

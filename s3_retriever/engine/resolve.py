@@ -85,14 +85,18 @@ def check_model(backbone: Backbone, bank: Bank, what: str) -> None:
     if not bank.fits(backbone):
         raise ModelMismatchError(
             f"{what} was made with the model {bank.model_name or 'unknown'!r} and does not fit "
-            f"{backbone.name!r}, whose weights or sizes differ; give the model it was made with "
-            "(model=..., tokenizer=...) or build anew with this one"
+            f"{backbone.name!r}, whose weights or sizes differ{_held(backbone)}; give the model it "
+            "was made with (model=..., tokenizer=...) or build anew with this one"
         )
     if bank.metadata.get("tokenizer") not in (None, backbone.text.digest):
         raise ModelMismatchError(
             f"{what} was made with another tokenizer than {type(backbone.tokenizer).__name__} "
             "given here; give the one that belongs to the model"
         )
+
+
+def _held(backbone: Backbone) -> str:
+    return f": it is {held}, which changes its numbers" if (held := backbone.held_as) else ""
 
 
 def _say(line: str) -> None:

@@ -17,7 +17,7 @@ from s3_retriever.codec import Bank, Calibration, fit_residual
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.errors import BankError
-from s3_retriever.fitting.calibrate import calibrate
+from s3_retriever.fitting.calibrate import CalibrateConfig, calibrate, layers_in_reach
 from s3_retriever.fitting.sentences import fit_sentences
 from s3_retriever.fitting.shipped import builtin_bank
 from s3_retriever.fitting.teacher import default_teacher
@@ -100,6 +100,20 @@ def bank_at_hand(backbone: Backbone) -> Bank | None:
         return Bank.load(folder)
     except BankError as error:
         raise BankError(f"{error}; delete {folder} to have it made anew") from error
+
+
+def taps_at_hand(backbone: Backbone) -> tuple[list[Tap], bool]:
+    """Where a model's keys are read: by its bank, or, without one, all that calibration tries.
+
+    Returns:
+        The taps, and whether they come from a bank.
+    """
+    bank = bank_at_hand(backbone)
+    if bank is not None:
+        return list(bank.calibration.taps), True
+    layers = layers_in_reach(backbone.spec, CalibrateConfig().depth)
+    heads = range(backbone.spec.kv_heads)
+    return [Tap(layer, head) for layer in layers for head in heads], False
 
 
 def _keep(bank: Bank, folder: Path) -> None:

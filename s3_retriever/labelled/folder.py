@@ -1,4 +1,4 @@
-"""A user's own folder: text files and a few questions about them."""
+"""A user's own folder: files and a few questions about them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.documents import Document
 from s3_retriever.errors import InputError, SkippedWarning
+from s3_retriever.files.documents import documents_of
+from s3_retriever.files.folders import read_folder
+from s3_retriever.files.kinds import kind_names
+from s3_retriever.files.selection import Selection
 from s3_retriever.labelled.locate import locate
 from s3_retriever.labelled.rows import rows
 from s3_retriever.labelled.sets import Evidence, LabelledQuestion, LabelledSet
-from s3_retriever.text.files import SUFFIXES, read_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+    from s3_retriever.documents import Document
 
 QUESTIONS = "questions.jsonl"
 
 
 def load_folder(folder: str | Path) -> LabelledSet:
-    """Read a folder of text files with a ``questions.jsonl``.
+    """Read a folder of files with a ``questions.jsonl``.
 
     Files are found in subfolders too; a document's id is its path from the folder. A line of
     ``questions.jsonl`` is ``{"question", "evidence": [...], "answers": [...]}``; evidence is a
@@ -29,13 +33,13 @@ def load_folder(folder: str | Path) -> LabelledSet:
     ``"id"`` and ``"type"`` may be left out, and so may ``"evidence"`` where there are answers.
 
     Raises:
-        InputError: no text files, no questions, or evidence that no file holds; the message names
-            the line.
+        InputError: no files with text, no questions, or evidence that no file holds; the message
+            names the line.
     """
     folder = Path(folder)
     documents = tuple(_documents(folder))
     if not documents:
-        raise InputError(f"{folder} holds no text file ({', '.join(SUFFIXES)})")
+        raise InputError(f"{folder} holds no file that can be read ({kind_names()})")
     texts = {document.id: document.text for document in documents}
     questions = tuple(rows(folder / QUESTIONS, lambda row, line: _question(row, line, texts)))
     if not questions:
@@ -46,14 +50,13 @@ def load_folder(folder: str | Path) -> LabelledSet:
     return LabelledSet(folder.resolve().name, documents, questions)
 
 
-def _documents(folder: Path) -> Iterator[Document]:
-    reading = read_folder(folder)
+def _documents(folder: Path) -> list[Document]:
+    reading = read_folder(folder, selection=Selection(exclude=(f"/{QUESTIONS}",)))
     if reading.failed:
         raise InputError(f"{folder} holds what cannot be read: {reading.problems()}")
-    if others := reading.other_kinds(apart_from=(QUESTIONS,)):
+    if others := reading.other_kinds():
         warnings.warn(f"not read: {others}", SkippedWarning, stacklevel=3)
-    for file in reading.files:
-        yield Document(id=file.place, text=file.text)
+    return documents_of(reading.files, {})
 
 
 def _question(row: dict[str, Any], line: int, texts: Mapping[str, str]) -> LabelledQuestion:

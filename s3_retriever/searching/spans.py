@@ -64,7 +64,7 @@ def _span(
     start, end = trim(document.text, int(characters[0]), int(characters[1]))
     if start < end:
         count, own = int(tokens[1] - tokens[0]), document.text[start:end]
-        yield Span(document.id, start, end, own, score, parts, count, document.metadata)
+        yield Span(document.id, start, end, own, score, parts, count, document.at(start))
 
 
 def within_budget(text: IndexedText, spans: Iterable[Span], tokens: int | None) -> list[Span]:

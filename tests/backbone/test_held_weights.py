@@ -11,8 +11,10 @@ import transformers
 from accelerate import cpu_offload
 from torch import Tensor
 
+from random_bank import make_bank
 from s3_retriever.backbone import Backbone, Tap
-from s3_retriever.errors import UnsupportedModelError
+from s3_retriever.engine.resolve import resolve_bank
+from s3_retriever.errors import ModelMismatchError, UnsupportedModelError
 from tiny_architectures import tiny_model
 
 if TYPE_CHECKING:
@@ -105,6 +107,39 @@ def test_quantised_by_torchao(tiny_tokenizer: Any, ids: Tensor) -> None:
     coarse, other = read(quantised, tiny_tokenizer, ids)
     assert other != fingerprint == read(model, tiny_tokenizer, ids)[1]
     torch.testing.assert_close(coarse[:, :, 0], keys[:, :, 0], atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_quantised_by_bitsandbytes(
+    tiny_tokenizer: Any, ids: Tensor, tmp_path: Path, bits: int
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    model = tiny_model("granite")
+    model.save_pretrained(tmp_path / "model")
+    settings = transformers.BitsAndBytesConfig(load_in_8bit=bits == 8, load_in_4bit=bits == 4)
+    quantised = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "model", quantization_config=settings, device_map="cpu"
+    )
+    keys, fingerprint = read(model, tiny_tokenizer, ids)
+    coarse, other = read(quantised, tiny_tokenizer, ids)
+    assert other != fingerprint
+    alike = torch.cosine_similarity(coarse[:, :, 0], keys[:, :, 0], dim=-1)
+    assert alike.min() > (0.99 if bits == 8 else 0.9)
+    assert Backbone(quantised, tiny_tokenizer).held_as == "quantised (bitsandbytes)"
+
+
+def test_an_error_says_how_weights_are_held(tiny_tokenizer: Any, tiny_backbone: Backbone) -> None:
+    peft = pytest.importorskip("peft")
+    quantization = pytest.importorskip("torchao.quantization")
+    bank = make_bank(tiny_backbone)
+    config = peft.LoraConfig(target_modules=["q_proj", "k_proj"], init_lora_weights=False)
+    adapted = peft.get_peft_model(copy.deepcopy(tiny_backbone.model), config)
+    quantised = copy.deepcopy(tiny_backbone.model)
+    quantization.quantize_(quantised, quantization.Int8WeightOnlyConfig())
+    for model, held in ((adapted, "under the adapter 'default'"), (quantised, "quantised \\(Int8")):
+        with pytest.raises(ModelMismatchError, match=f"weights or sizes differ: it is {held}"):
+            resolve_bank(bank, Backbone(model, tiny_tokenizer), (), False)
+    assert tiny_backbone.held_as == ""
 
 
 def test_several_models_at_once(tiny_tokenizer: Any, ids: Tensor) -> None:

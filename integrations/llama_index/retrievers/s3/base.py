@@ -11,7 +11,7 @@ from llama_index.retrievers.s3 import _conversion
 from llama_index.retrievers.s3._documents import IndexedDocuments
 from llama_index.retrievers.s3._filters import to_filter
 from llama_index.retrievers.s3.llm import EndogenousLLM
-from s3_retriever.adapters import background
+from s3_retriever.adapters import background, files
 from s3_retriever.adapters.arguments import reject_unknown
 from s3_retriever.adapters.settings import SETTINGS
 from s3_retriever.answering.generator import TextGenerator
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
+    from s3_retriever.documents import Document, Draft
     from s3_retriever.engine.intake import OnError
     from s3_retriever.searching.filters import Filter
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 class EndogenousRetriever(IndexedDocuments, BaseRetriever):
     """Retrieves with the attention of the language model that is going to answer.
 
-    Make one with `from_documents`, `empty` or `from_persist_dir`.
+    Make one with `from_documents`, `from_files`, `empty` or `from_persist_dir`.
 
     Every call returns fresh nodes, with the stable id ``indexed:start:end``. They carry a copy of
     the metadata of the document or node that was indexed, and beside it the place in that, which
@@ -120,20 +121,44 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
             InputError: documents that cannot be indexed, or an unknown or impossible argument.
             UnsupportedModelError: a model or tokenizer that cannot serve.
         """
-        build = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
-        reject_unknown(settings, (*_SETTINGS, *build), cls.__name__)
-        search = search_config(None, _search_settings(settings))
-        index = EndogenousIndex.build(
+        reject_unknown(settings, (*_SETTINGS, *_BUILD), cls.__name__)
+        return cls._read(
             _conversion.to_drafts(documents),
+            settings,
             model=model,
             tokenizer=tokenizer,
             bank=bank,
             scan=scan,
-            search=search,
             progress=progress,
             on_error=on_error,
         )
-        return cls(index, **settings)
+
+    @classmethod
+    def from_files(cls, *paths: str | Path, **arguments: Any) -> Self:
+        """Read files of any known kind, folders of them, and globs through the model.
+
+        Spans come with the page, slide, sheet, section or line that they begin in, and with a
+        `citation`, such as ``"report.pdf, page 12"``.
+
+        Args:
+            *paths: As for `s3_retriever.read_files`.
+            **arguments: `include`, `exclude`, `ignore_files` and `encoding` of that; all others are
+                those of `from_documents`, of which `on_error` goes for files too.
+
+        Raises:
+            InputError: as `s3_retriever.read_files` and `from_documents`.
+        """
+        reject_unknown(arguments, (*_SETTINGS, *_BUILD, *files.ARGUMENTS), cls.__name__)
+        documents = files.read(paths, arguments)
+        build = {name: arguments.pop(name) for name in _BUILD if name in arguments}
+        return cls._read(documents, arguments, **build)
+
+    @classmethod
+    def _read(
+        cls, documents: Sequence[Document | Draft], settings: Mapping[str, Any], **build: Any
+    ) -> Self:
+        search = search_config(None, _search_settings(settings))
+        return cls(EndogenousIndex.build(documents, search=search, **build), **settings)
 
     @classmethod
     def empty(
@@ -261,6 +286,7 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
 
 
 _NAMES = {"k": "similarity_top_k"}
+_BUILD = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
 _FRAMEWORK = ("callback_manager", "object_map", "objects", "verbose")
 _SETTINGS = (*(_NAMES.get(name, name) for name in SETTINGS), "filters", *_FRAMEWORK)
 
