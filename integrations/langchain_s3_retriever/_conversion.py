@@ -17,9 +17,7 @@ from s3_retriever.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_core.callbacks import Callbacks
     from langchain_core.messages import BaseMessage
-    from langchain_core.runnables import RunnableConfig
 
     from s3_retriever.answering.generator import Message
     from s3_retriever.documents import Span
@@ -190,18 +188,3 @@ def _text(message: BaseMessage) -> str:
         if kind != "text":
             raise InputError(f"the model reads text only; a message holds a block {kind!r}")
     return str(message.text)
-
-
-def run_config(
-    callbacks: Callbacks,
-    tags: list[str] | None,
-    metadata: dict[str, Any] | None,
-    run_name: str | None,
-) -> RunnableConfig:
-    """Gather what older LangChain took as separate arguments."""
-    config: RunnableConfig = {
-        "callbacks": callbacks,
-        "tags": tags or [],
-        "metadata": metadata or {},
-    }
-    return {**config, "run_name": run_name} if run_name else config

@@ -8,6 +8,7 @@ from pydantic import ConfigDict
 
 from langchain_s3_retriever import _conversion
 from langchain_s3_retriever._documents import IndexedDocuments
+from langchain_s3_retriever._older_names import OlderNames
 from langchain_s3_retriever._search_tool import DESCRIPTION, NAME, search_tool
 from langchain_s3_retriever._together import Together, found_together
 from langchain_s3_retriever.chat import EndogenousChat
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import (
         AsyncCallbackManagerForRetrieverRun,
         CallbackManagerForRetrieverRun,
-        Callbacks,
     )
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
@@ -43,15 +43,16 @@ if TYPE_CHECKING:
     from s3_retriever.engine.intake import OnError
 
 
-class EndogenousRetriever(SearchFields, IndexedDocuments):
+class EndogenousRetriever(SearchFields, OlderNames, IndexedDocuments):
     """Retrieves with the attention of the language model that is going to answer.
 
-    Make one with `from_documents`, `from_texts`, `from_files` or `load`.
+    Make one with `from_documents`, `from_texts`, `from_files`, `empty` or `load`.
+
     ``retriever.invoke(question)`` takes `filter` and all settings of the search for that call. A
-    setting that is None there is the retriever's own, and `s3_retriever.UNSET` puts it back to
-    its default; ``filter=None`` (or ``UNSET``) takes the retriever's own filter away. Returned
-    documents have the stable id ``source:start:end`` and carry a copy of the source's metadata
-    with the keys
+    setting that is None there is the retriever's own, and `s3_retriever.UNSET` puts it back to its
+    default; ``filter=None`` (or ``UNSET``) takes the retriever's own filter away. Returned
+    documents have the stable id ``source:start:end`` and carry a copy of the source's metadata with
+    the keys
 
     - `span_id`: the same id, for consumers that look into the metadata alone, as
       ``EnsembleRetriever(id_key="span_id")`` does;
@@ -170,6 +171,24 @@ class EndogenousRetriever(SearchFields, IndexedDocuments):
         return cls._read(_conversion.from_texts(texts, metadatas, ids), arguments, **build)
 
     @classmethod
+    def empty(
+        cls,
+        *,
+        model: Any = None,
+        tokenizer: Any = None,
+        bank: Bank | str | Path | None = None,
+        scan: ScanConfig | Mapping[str, Any] | None = None,
+        progress: bool = True,
+        **settings: Any,
+    ) -> Self:
+        """Begin with no documents, to add to; arguments are those of `from_documents`."""
+        build = {"model": model, "tokenizer": tokenizer, "bank": bank, "scan": scan}
+        _check(cls, settings, {*build, "progress"})
+        search = search_config(None, _settings(settings))
+        index = EndogenousIndex.empty(**build, search=search, progress=progress)
+        return cls(index=index, **settings)
+
+    @classmethod
     def from_files(cls, *paths: str | Path, **arguments: Any) -> Self:
         """Read files of any known kind, folders of them, and globs through the model.
 
@@ -280,36 +299,6 @@ class EndogenousRetriever(SearchFields, IndexedDocuments):
         """
         own = name or self.name or NAME
         return search_tool(self, own, description or DESCRIPTION, args_schema, arg_types)
-
-    def get_relevant_documents(
-        self,
-        query: str,
-        *,
-        callbacks: Callbacks = None,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        run_name: str | None = None,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """Search, under the name older LangChain had for `invoke`."""
-        return self.invoke(
-            query, _conversion.run_config(callbacks, tags, metadata, run_name), **kwargs
-        )
-
-    async def aget_relevant_documents(
-        self,
-        query: str,
-        *,
-        callbacks: Callbacks = None,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        run_name: str | None = None,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """Search, under the name older LangChain had for `ainvoke`."""
-        return await self.ainvoke(
-            query, _conversion.run_config(callbacks, tags, metadata, run_name), **kwargs
-        )
 
     def batch(
         self,

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 class EndogenousIndex:
     """A corpus that a language model has read once, searched with the model's own attention.
 
-    Made by `build` or `load`. Safe to use from several threads: the model serves one at a time,
-    and a search sees the corpus before or after a change, never in between.
+    Made by `build`, `empty` or `load`. Safe to use from several threads: the model serves one at a
+    time, and a search sees the corpus before or after a change, never in between.
 
     Attributes:
         backbone: The model that reads, searches and answers.
@@ -114,13 +114,37 @@ class EndogenousIndex:
         checked, skipped = take_in(documents, on_error=on_error)
         if not checked:
             why = f"; left out was {skipped[0]}" if skipped else ""
-            raise InputError(f"there is no document to index; give at least one{why}")
+            raise InputError(
+                f"there is no document to index{why}; give at least one, or begin with empty()"
+            )
         backbone = resolve_backbone(model, tokenizer, progress)
         bank = resolve_bank(bank, backbone, checked, progress)
         index = cls(backbone, State((), bank, *settings))
         index._scan(checked, progress)
         index._skipped = skipped
         return index
+
+    @classmethod
+    def empty(
+        cls,
+        *,
+        model: Any = None,
+        tokenizer: Any = None,
+        bank: Any = None,
+        scan: ScanConfig | Mapping[str, Any] | None = None,
+        search: SearchConfig | Mapping[str, Any] | None = None,
+        answer: AnswerConfig | Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ) -> Self:
+        """Make an index of no documents, to `add` to.
+
+        Arguments and errors are those of `build`; a bank that must be made first is made from the
+        texts that come with the package.
+        """
+        settings = ScanConfig.of(scan), search_config(search, {}), AnswerConfig.of(answer)
+        backbone = resolve_backbone(model, tokenizer, progress)
+        bank = resolve_bank(bank, backbone, (), progress)
+        return cls(backbone, State((), bank, *settings))
 
     def add(
         self,

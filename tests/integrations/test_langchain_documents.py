@@ -105,6 +105,23 @@ async def test_all_of_it_off_the_event_loop(retriever):
     assert list(retriever.index.documents) == ["lighthouse", "bread", "river"]
 
 
+def test_it_may_begin_empty(tiny_backbone, tmp_path):
+    settings = {"scan": {"chunk_tokens": 64}, "k": 1, "filter": {"year": 3}, **BY_WORDS}
+    reading = {"model": tiny_backbone, "bank": make_bank(tiny_backbone), "progress": False}
+    retriever = EndogenousRetriever.empty(**reading, **settings)
+    assert retriever.invoke(DAM) == retriever.get_by_ids(["0"]) == []
+    assert (retriever.k, retriever.index.config.k) == (1, 1)
+    assert retriever.index.scan_config.chunk_tokens == 64
+    retriever.save(tmp_path / "index")
+    loaded = EndogenousRetriever.load(tmp_path / "index", model=tiny_backbone)
+    assert loaded.add_texts(TEXTS) == ["0", "1", "2", "3"]
+    assert loaded.invoke(DAM)[0].metadata["source_id"] == "2"
+    with pytest.raises(InputError, match="did you mean 'model'"):
+        EndogenousRetriever.empty(modle=tiny_backbone)
+    with pytest.raises(InputError, match=r"begin with empty\(\)"):
+        EndogenousRetriever.from_texts([], **reading)
+
+
 def loaded():
     return [
         Document(page_content=text, metadata={"source": name}) for name, text in SOURCES.items()
@@ -120,7 +137,7 @@ def counts(result):
 
 def test_the_indexing_of_langchain_keeps_it_up_to_date(retriever):
     """Only what is new or changed is read, and what has gone is deleted."""
-    retriever.delete(NAMES[:2])
+    retriever.delete(retriever.index.documents)
     manager = InMemoryRecordManager("texts")
     manager.create_schema()
 

@@ -17,11 +17,7 @@ from small_corpus import QUESTIONS
 
 
 def empty(backbone) -> EndogenousRetriever:
-    retriever = EndogenousRetriever.from_texts(
-        ["first"], ids=["first"], model=backbone, bank=make_bank(backbone), progress=False
-    )
-    retriever.delete(["first"])
-    return retriever
+    return EndogenousRetriever.empty(model=backbone, bank=make_bank(backbone), progress=False)
 
 
 class TestEndogenousRetriever(RetrieversIntegrationTests):

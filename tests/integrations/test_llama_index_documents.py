@@ -57,6 +57,22 @@ def best(retriever, question):
     return retriever.retrieve(question)[0].node.ref_doc_id
 
 
+def test_it_may_begin_empty(tiny_backbone):
+    retriever = EndogenousRetriever.empty(
+        model=tiny_backbone,
+        bank=make_bank(tiny_backbone),
+        progress=False,
+        similarity_top_k=1,
+        **BY_WORDS,
+    )
+    assert retriever.retrieve(DAM) == []
+    assert retriever.ref_doc_info == {}
+    assert retriever.refresh_ref_docs([document(name) for name in NAMES]) == [True] * 4
+    assert (best(retriever, DAM), retriever.similarity_top_k) == ("river", 1)
+    with pytest.raises(InputError, match="did you mean 'similarity_top_k'"):
+        EndogenousRetriever.empty(similarity_topk=1)
+
+
 def test_insert(retriever):
     assert retriever.insert(document("river")) is None
     assert best(retriever, DAM) == "river"

@@ -28,11 +28,12 @@ def evaluator(retriever, *processors):
 
 def test_spans_are_not_documents(retriever):
     """Without the switch nothing is hit, which is why there is one."""
-    result = evaluator(retriever).evaluate(DAM, ["river"])
+    judge = RetrieverEvaluator.from_metric_names(METRICS, retriever=retriever)
+    result = judge.evaluate(DAM, ["river"])
     assert result.metric_vals_dict["hit_rate"] == 0
     spans = [found.node.node_id for found in retriever.retrieve(DAM)]
     assert result.retrieved_ids == spans
-    assert evaluator(retriever).evaluate(DAM, spans[:1]).metric_vals_dict["mrr"] == 1
+    assert judge.evaluate(DAM, spans[:1]).metric_vals_dict["mrr"] == 1
 
 
 def test_documents_are_compared_with_documents(retriever):

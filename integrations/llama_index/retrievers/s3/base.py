@@ -40,13 +40,14 @@ if TYPE_CHECKING:
 class EndogenousRetriever(IndexedDocuments, BaseRetriever):
     """Retrieves with the attention of the language model that is going to answer.
 
-    Make one with `from_documents`, `from_files` or `from_persist_dir`. Every call returns fresh
-    nodes, with the stable id ``indexed:start:end``. They carry a copy of the metadata of the
-    document or node that was indexed, and beside it the place in that, which models are not shown:
-    ``node.text == indexed_text[start_index:end_index]``, and `source_id` is its id. So two nodes
-    differ in their ``hash`` where their places do, also where the text is the same. Where its own
-    metadata has one of these keys, ours gets the prefix ``s3_``, as often as it takes (both
-    offsets where it has one of them); nothing is overwritten.
+    Make one with `from_documents`, `from_files`, `empty` or `from_persist_dir`.
+
+    Every call returns fresh nodes, with the stable id ``indexed:start:end``. They carry a copy of
+    the metadata of the document or node that was indexed, and beside it the place in that, which
+    models are not shown: ``node.text == indexed_text[start_index:end_index]``, and `source_id` is
+    its id. So two nodes differ in their ``hash`` where their places do, also where the text is the
+    same. Where its own metadata has one of these keys, ours gets the prefix ``s3_``, as often as it
+    takes (both offsets where it has one of them); nothing is overwritten.
 
     ``node.text == source_text[node.start_char_idx:node.end_char_idx]`` for the source that
     ``NodeRelationship.SOURCE`` names. That is what was indexed; or, where a node was indexed that
@@ -158,6 +159,24 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
     ) -> Self:
         search = search_config(None, _search_settings(settings))
         return cls(EndogenousIndex.build(documents, search=search, **build), **settings)
+
+    @classmethod
+    def empty(
+        cls,
+        *,
+        model: Any = None,
+        tokenizer: Any = None,
+        bank: Bank | str | Path | None = None,
+        scan: ScanConfig | Mapping[str, Any] | None = None,
+        progress: bool = True,
+        **settings: Any,
+    ) -> Self:
+        """Begin with no documents, to insert into; arguments are those of `from_documents`."""
+        build = {"model": model, "tokenizer": tokenizer, "bank": bank, "scan": scan}
+        reject_unknown(settings, (*_SETTINGS, *build, "progress"), cls.__name__)
+        search = search_config(None, _search_settings(settings))
+        index = EndogenousIndex.empty(**build, search=search, progress=progress)
+        return cls(index, **settings)
 
     @classmethod
     def from_persist_dir(
