@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from s3_retriever.codec import Bank
 from s3_retriever.codec.codes import ARRAYS, TokenCodes
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
+from s3_retriever.engine.parts import parts_of
 from s3_retriever.engine.store import Saved, State
 from s3_retriever.errors import BankError, IndexConflictError, IndexFileError
 from s3_retriever.reading.clock import ScanReport
@@ -66,7 +67,7 @@ class FolderStore:
 
 
 def _save(folder: Path, state: State, overwrite: bool) -> tuple[Saved, bool]:
-    documents = [_stored(document, codes) for document, codes in state.entries]
+    documents = [_stored(*entry) for part in state.parts for entry in part.entries()]
     bank = f"{_PREFIX}{state.bank.digest()[:16]}"
     with holding(folder):
         old = stored_version(folder)
@@ -158,7 +159,7 @@ def _load(folder: Path) -> State:
     try:
         bank = _load_bank(folder / header["bank"], header["codec_fingerprint"])
         return State(
-            entries=[_opened(item) for item in stored.documents],
+            parts=parts_of(map(_opened, stored.documents), bank),
             bank=bank,
             scan=ScanConfig(**header["scan"]),
             search=SearchConfig(**header["search"]),

@@ -62,7 +62,7 @@ class EndogenousIndex:
         self.answer_config = state.answer
         self._report = state.report
         self._saved = state.saved
-        self._corpus = Corpus(state.entries, state.bank)
+        self._corpus = Corpus(state.parts, state.bank)
         self._renew_lock()
         renew_after_fork(self, type(self)._renew_lock)
         self._skipped: tuple[Skipped, ...] = ()
@@ -357,14 +357,14 @@ class EndogenousIndex:
 
     def _adopt(self, state: State) -> None:
         """Become what a folder holds, another process's changes included."""
-        self._corpus = Corpus(state.entries, self.bank)
+        self._corpus = Corpus(state.parts, self.bank)
         self.config, self.scan_config = state.search, state.scan
         self.answer_config, self._report = state.answer, state.report
         self._saved = state.saved
 
     def _state(self) -> State:
         return State(
-            entries=self._corpus.entries(),
+            parts=self._corpus.parts,
             bank=self.bank,
             scan=self.scan_config,
             search=self.config,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from s3_retriever.codec import Bank, TokenCodes
-    from s3_retriever.documents import Document
+    from s3_retriever.codec import Bank
+    from s3_retriever.engine.parts import Part
     from s3_retriever.storage import Version
 
 
@@ -26,7 +26,7 @@ class State:
     """All that an engine needs besides the model.
 
     Attributes:
-        entries: Documents with their codes.
+        parts: Documents with their codes.
         bank: The bank the codes were made with.
         scan: How documents are read.
         search: How spans are searched.
@@ -35,7 +35,7 @@ class State:
         saved: Where it was loaded from or last saved to, if anywhere.
     """
 
-    entries: Iterable[tuple[Document, TokenCodes]]
+    parts: Iterable[Part]
     bank: Bank
     scan: ScanConfig = field(default_factory=ScanConfig)
     search: SearchConfig = field(default_factory=SearchConfig)

@@ -13,11 +13,12 @@ from s3_retriever.storage.folder import (
     verify_index,
 )
 from s3_retriever.storage.gather import StoredDocument
-from s3_retriever.storage.segments import array_digest
+from s3_retriever.storage.segments import SEGMENT_ROWS, array_digest
 from s3_retriever.storage.target import check_target, holding, is_index
 from s3_retriever.storage.verify import VerifyReport
 
 __all__ = [
+    "SEGMENT_ROWS",
     "IndexInfo",
     "LoadedIndex",
     "StoredDocument",

@@ -37,7 +37,7 @@ from s3_retriever.storage.catalogue import (
 from s3_retriever.storage.failures import damaged, folder_of, saving
 from s3_retriever.storage.gather import StoredDocument, gather
 from s3_retriever.storage.journal import Journal
-from s3_retriever.storage.segments import SEGMENT_BYTES, SegmentWriter, open_segment, write_whole
+from s3_retriever.storage.segments import SEGMENT_ROWS, SegmentWriter, open_segment, write_whole
 from s3_retriever.storage.target import holding
 from s3_retriever.storage.verify import VerifyReport, problems
 
@@ -147,7 +147,7 @@ def save_index(
         try:
             with Draft(folder) as draft:
                 _attach(folder, attached, journal)
-                writer = SegmentWriter(folder, SEGMENT_BYTES, journal)
+                writer = SegmentWriter(folder, SEGMENT_ROWS, journal)
                 ancestor = None if base is None else base.contents
                 contents, texts = gather(folder, documents, header, before, writer, ancestor, merge)
                 with saving(folder):

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from s3_retriever.storage.journal import Journal
 
 FOLDER = "segments"
-SEGMENT_BYTES = 64 * 2**20
-"""A segment is closed when it holds this many bytes of arrays."""
+SEGMENT_ROWS = 2**18
+"""A segment is closed when it holds this many rows."""
 
 DTYPES = {
     "BOOL": np.dtype(np.bool_),
@@ -80,7 +80,7 @@ class SegmentWriter:
 
     Args:
         folder: The index.
-        limit: Bytes of arrays at which a segment is closed.
+        limit: Rows at which a segment is closed.
         journal: Where the name of each is noted before it is written.
     """
 
@@ -94,7 +94,7 @@ class SegmentWriter:
     def _start(self) -> None:
         self._name = uuid.uuid4().hex
         self._parts: list[Mapping[str, NDArray[np.generic]]] = []
-        self._rows = self._bytes = 0
+        self._rows = 0
 
     def add(self, arrays: Mapping[str, NDArray[np.generic]]) -> tuple[str, int]:
         """Take the arrays of one document, all of the same length and the layout of the others.
@@ -105,8 +105,7 @@ class SegmentWriter:
         place = (self._name, self._rows)
         self._parts.append(arrays)
         self._rows += row_count(arrays)
-        self._bytes += sum(array.nbytes for array in arrays.values())
-        if self._bytes >= self._limit:
+        if self._rows >= self._limit:
             self.flush()
         return place
 

@@ -42,7 +42,7 @@ CALLS = [
 DATABASE_CALLS = {"connect", "execute", "execute_many"}
 
 SMALL_AND_QUICK = [
-    (storage_folder, "SEGMENT_BYTES", 1500),
+    (storage_folder, "SEGMENT_ROWS", 53),
     (catalogue, "SYNCHRONOUS", "OFF"),
     (files.os, "fsync", lambda descriptor: None),
 ]

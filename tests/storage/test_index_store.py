@@ -139,7 +139,7 @@ def test_the_catalogue_is_durable_and_in_one_file(folder):
 
 
 def test_large_documents_are_spread_over_segments(folder, monkeypatch):
-    monkeypatch.setattr(storage_folder, "SEGMENT_BYTES", 3000)
+    monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 107)
     documents = samples(10, tokens=50)
     save(folder, documents)
     assert index_info(folder).segments == 4
@@ -230,7 +230,7 @@ def test_many_small_segments_are_merged(folder, monkeypatch):
 
 
 def test_random_histories(folder, monkeypatch):
-    monkeypatch.setattr(storage_folder, "SEGMENT_BYTES", 2500)
+    monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 89)
     monkeypatch.setattr(gather, "MANY_SMALL", 6)
     choose = random.Random(5)
     current = {}
