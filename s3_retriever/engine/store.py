@@ -13,7 +13,7 @@ from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.reading.clock import ScanReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from s3_retriever.codec import Bank
@@ -60,7 +60,9 @@ class Saved:
 class Store(Protocol):
     """Keeps one index at one place."""
 
-    def save(self, state: State, overwrite: bool = False) -> tuple[Saved, bool]:
+    def save(
+        self, state: State, overwrite: bool = False, compact: bool = False
+    ) -> tuple[Saved, Sequence[Part] | None]:
         """Make the place hold a state; the one it held stays whole until the last step.
 
         Where somebody else has saved there since `State.saved`, both changes are made.
@@ -68,9 +70,11 @@ class Store(Protocol):
         Args:
             state: To save.
             overwrite: Replace whatever index the place holds.
+            compact: Merge what was added bit by bit, and drop all that was deleted.
 
         Returns:
-            What the place holds now, and whether that is somebody else's change as well.
+            What the place holds now, and its documents as they lie there; None where they have to
+            be loaded, for somebody else's change is among them.
 
         Raises:
             IndexConflictError: the place holds what saving would lose.

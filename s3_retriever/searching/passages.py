@@ -65,6 +65,11 @@ class Passages:
         first, last = np.searchsorted(self.document, (document, document + 1))
         return slice(int(first), int(last))
 
+    def document_tokens(self) -> np.ndarray:
+        """``int64[D]``: the tokens of each document."""
+        tokens = np.bincount(self.document, np.diff(self.bounds))
+        return tokens.astype(np.int64)
+
     @cached_property
     def centre(self) -> np.ndarray:
         """``f64[A]``: the middle of each sentence in its document."""

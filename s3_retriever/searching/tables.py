@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+VERSION = 1
+"""Of how text is cut into sentences and words, and of the arrays; no other is read."""
+
 _BLOCK_TOKENS = 8192
 
 

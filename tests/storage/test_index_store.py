@@ -23,15 +23,17 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import IndexConflictError, IndexFileError, InputError
 from s3_retriever.storage import (
     StoredDocument,
-    gather,
+    catalogue,
     holding,
     index_info,
     load_index,
     save_index,
+    tiers,
     verify_index,
 )
 from s3_retriever.storage import folder as storage_folder
 from s3_retriever.storage.journal import JOURNAL, Journal
+from s3_retriever.storage.tiers import Used, groups_to_write
 
 
 @pytest.fixture
@@ -135,7 +137,7 @@ def test_the_catalogue_is_durable_and_in_one_file(folder):
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (1,)
     assert {p.name for p in folder.iterdir()} == {"catalogue.sqlite", "segments", "lock"}
-    assert index_info(folder).format_version == storage_folder.FORMAT_VERSION
+    assert index_info(folder).format_version == catalogue.FORMAT_VERSION
 
 
 def test_large_documents_are_spread_over_segments(folder, monkeypatch):
@@ -219,19 +221,56 @@ def test_a_segment_is_compacted_when_more_than_half_is_dead(folder):
     assert len(load_file(path)["values"]) == index_info(folder).tokens == 80
 
 
-def test_many_small_segments_are_merged(folder, monkeypatch):
-    monkeypatch.setattr(gather, "MANY_SMALL", 4)
+def test_small_segments_are_merged_by_tiers(folder):
+    documents, counts = [], []
+    for i in range(40):
+        documents.append(sample(f"d{i}", 10, i))
+        save(folder, documents)
+        counts.append(len(segment_files(folder)))
+    assert max(counts) <= 2 * tiers.FAN and counts[-1] < 12
+    assert loaded(folder) == expected(documents)
+
+
+def test_compacting_merges_all_that_fit_together(folder, monkeypatch):
     documents = []
     for i in range(6):
         documents.append(sample(f"d{i}", 10 + i, i))
         save(folder, documents)
-    assert len(segment_files(folder)) == 1
+    documents.pop(2)
+    save(folder, documents)
+    assert len(segment_files(folder)) == 5
+    save_index(folder, documents=documents, header=HEADER, compact=True)
+    (path,) = (folder / "segments").iterdir()
+    assert len(load_file(path)["values"]) == sum(len(d.arrays["values"]) for d in documents)
     assert loaded(folder) == expected(documents)
+    save_index(folder, documents=documents, header=HEADER, compact=True)
+    assert segment_files(folder) == {path.name}
+    monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 30)
+    save(folder, [*documents, *(sample(f"e{i}", 20, 50 + i) for i in range(2))])
+    save_index(folder, documents=load_index(folder).documents, header=HEADER, compact=True)
+    assert verify_index(folder).ok and len(segment_files(folder)) == 2
+
+
+@pytest.mark.parametrize("sizes", [[5] * 7, [100, *[5] * 7], [5, 100] * 4, [1] * 8, [900] * 8])
+def test_a_merge_at_least_doubles_its_largest_segment(sizes):
+    run = [Used(str(n), size, size) for n, size in enumerate(sizes)]
+    for group in groups_to_write([run], 1000):
+        own = [sizes[int(name)] for name in group]
+        assert 2 * max(own) <= sum(own) <= 1000
+        assert [int(name) for name in group] == sorted(map(int, group))
+
+
+def test_what_is_out_of_use_is_written_anew():
+    run = [Used("a", 10, 10), Used("b", 4, 10), Used("c", 5, 10)]
+    assert groups_to_write([run], 1000) == [("b",)]
+    assert groups_to_write([run[:1], run[1:]], 1000, compact=True) == [("b", "c")]
+    assert groups_to_write([run], 12, compact=True) == [("b", "c")]
+    assert groups_to_write([run[:1]], 12, compact=True) == []
 
 
 def test_random_histories(folder, monkeypatch):
     monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 89)
-    monkeypatch.setattr(gather, "MANY_SMALL", 6)
+    monkeypatch.setattr(tiers, "FAN", 3)
     choose = random.Random(5)
     current = {}
     for step in range(40):
