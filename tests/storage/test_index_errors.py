@@ -13,7 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_samples import HEADER, expected, loaded, plain, sample, samples, segment_files
+from index_samples import (
+    HEADER,
+    SampleTables,
+    expected,
+    loaded,
+    plain,
+    sample,
+    samples,
+    segment_files,
+)
 from s3_retriever.documents import Document
 from s3_retriever.errors import FormatVersionError, IndexFileError
 from s3_retriever.storage import (
@@ -199,6 +208,20 @@ def test_a_segment_with_a_wrong_header(folder, header):
 
 def test_verify_finds_a_flipped_bit_anywhere_in_a_segment(folder):
     path = segment_of(folder)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 97):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        assert not verify_index(folder).ok
+    path.write_bytes(whole)
+    assert verify_index(folder).ok
+
+
+def test_verify_finds_a_flipped_bit_anywhere_in_tables(folder):
+    save_index(folder, documents=samples(3), header=HEADER, maker=SampleTables("one"))
+    (table,) = load_index(folder).version.contents.tables.values()
+    path = table.path(folder)
     whole = path.read_bytes()
     for at in range(0, len(whole), 97):
         damaged = bytearray(whole)

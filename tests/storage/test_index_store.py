@@ -11,6 +11,8 @@ from safetensors.numpy import load_file
 
 from index_samples import (
     HEADER,
+    SampleTables,
+    check_tables,
     expected,
     loaded,
     plain,
@@ -269,6 +271,7 @@ def test_what_is_out_of_use_is_written_anew():
 
 
 def test_random_histories(folder, monkeypatch):
+    """With tables, whose maker changes now and then."""
     monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 89)
     monkeypatch.setattr(tiers, "FAN", 3)
     choose = random.Random(5)
@@ -280,14 +283,72 @@ def test_random_histories(folder, monkeypatch):
         for name in choose.sample(sorted(current), choose.randint(0, len(current) // 2)):
             del current[name]
         documents = choose.sample(list(current.values()), len(current))
-        save(folder, documents, {"step": step})
+        maker, compact = SampleTables(f"maker {step // 15}"), step % 9 == 5
+        save_index(folder, documents=documents, header={"step": step}, maker=maker, compact=compact)
+        assert verify_index(folder).problems == ()
+        check_tables(folder, maker.name)
         index = load_index(folder)
         assert plain(index) == expected(documents, {"step": step})
         info = index_info(folder)
-        assert len(segment_files(folder)) == info.segments
+        assert len(segment_files(folder)) == 2 * info.segments
         files = (folder / "segments").iterdir()
-        assert sum(path.stat().st_size for path in files) == info.segment_bytes
+        assert sum(path.stat().st_size for path in files) == info.segment_bytes + info.table_bytes
         current = {item.document.id: item for item in index.documents}
+
+
+def save_with(maker, folder, documents, **options):
+    save_index(folder, documents=documents, header=HEADER, maker=maker, **options)
+    check_tables(folder, maker.name)
+
+
+def test_tables_are_made_once_and_a_deletion_leaves_them(folder):
+    made = []
+
+    class Counting(SampleTables):
+        def make(self, documents):
+            made.append([item.document.id for item in documents])
+            return super().make(documents)
+
+    documents = samples(4)
+    save_with(Counting("one"), folder, documents)
+    save_with(Counting("one"), folder, [*documents, sample("new", 9, 99)])
+    save_with(Counting("one"), folder, documents[1:])
+    assert made == [["d0", "d1", "d2", "d3"], ["new"]]
+    assert [s.numbers for s in load_index(folder).segments] == [(1, 2, 3)]
+    save_with(Counting("two"), folder, documents[1:])
+    assert made[2:] == [["d1", "d2", "d3"]]
+    assert [s.numbers for s in load_index(folder).segments] == [(0, 1, 2)]
+    save_with(Counting("two"), folder, documents[1:3], compact=True)
+    assert made[3:] == [["d1", "d2"]]
+    changed = Document("d2", documents[2].document.text + "!")
+    save_with(Counting("two"), folder, [documents[1], replace(documents[2], document=changed)])
+    assert made[4:] == [["d2"]]
+
+
+def test_without_a_maker_no_tables_are_kept(folder):
+    save_with(SampleTables("one"), folder, samples(3))
+    save(folder, samples(3))
+    (segment,) = load_index(folder).segments
+    assert segment.tables is None and len(segment_files(folder)) == 1
+
+
+def test_tables_of_documents_of_another_process(folder):
+    """They are made of texts and arrays as they lie in the folder."""
+    maker = SampleTables("one")
+    save_with(maker, folder, samples(2))
+    base = load_index(folder).version
+    save_with(maker, folder, [*samples(2), sample("theirs", 5, 50)])
+    options = {"base": base, "compact": True}
+    save_with(SampleTables("two"), folder, [*samples(2), sample("ours", 6, 60)], **options)
+    assert [item.document.id for item in load_index(folder).documents][2:] == ["theirs", "ours"]
+    assert verify_index(folder).ok
+
+
+def test_tables_without_tokens(folder):
+    none = [sample("a", 0, 1), sample("b", 0, 2), sample("c", 3, 3)]
+    save_with(SampleTables("one"), folder, none)
+    save_with(SampleTables("one"), folder, none[1:])
+    save_with(SampleTables("two"), folder, none[1:])
 
 
 def test_equal_texts_are_kept_once(folder):
