@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -11,21 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s3_retriever.codec import JoinedCodes
+from s3_retriever.engine.parts import parts_of
 from s3_retriever.errors import InputError, some_of
 from s3_retriever.fork import renew_after_fork
-from s3_retriever.searching.cells import make_cells
 from s3_retriever.searching.filters import Filter, predicate
 from s3_retriever.searching.passages import cut_passages
 from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.searcher import Searcher
-from s3_retriever.searching.sums import SentenceSums
+from s3_retriever.searching.tables import JoinedTables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from s3_retriever.codec import Bank, TokenCodes
     from s3_retriever.documents import Document, Span
-    from s3_retriever.searching.cells import Cells
+    from s3_retriever.engine.parts import Part
 
 _SEARCHERS_KEPT = 5
 
@@ -33,21 +32,23 @@ _SEARCHERS_KEPT = 5
 class Corpus:
     """An immutable set of documents with their codes.
 
-    A change makes a new corpus, so a search that is under way keeps the one it began with. Codes
-    are never copied as a whole: those that are mapped from files stay there.
+    A change makes a new corpus, so a search that is under way keeps the one it began with. What is
+    added becomes a part of its own, and what is deleted is left out of its part: codes are not
+    copied, and what was made of them and of the text is not made again.
+
+    Args:
+        parts: The documents, some of them together.
+        bank: With which their codes were made.
 
     Attributes:
+        parts: Those in which there are documents.
         documents: By id, in the order in which they were added.
         codes: By id, likewise.
     """
 
-    def __init__(
-        self,
-        entries: Iterable[tuple[Document, TokenCodes]],
-        bank: Bank,
-        sums: SentenceSums | None = None,
-    ) -> None:
-        pairs = tuple(entries)
+    def __init__(self, parts: Iterable[Part], bank: Bank) -> None:
+        self.parts = tuple(part for part in parts if len(part))
+        pairs = [pair for part in self.parts for pair in part.entries()]
         self.documents: Mapping[str, Document] = MappingProxyType(
             {document.id: document for document, _ in pairs}
         )
@@ -55,23 +56,19 @@ class Corpus:
             {document.id: codes for document, codes in pairs}
         )
         self._bank = bank
-        self._sums = sums or SentenceSums()
-        self._cells: list[Cells] = []
         self._searchers: OrderedDict[bytes, Searcher] = OrderedDict()
         self._renew_lock()
         renew_after_fork(self, Corpus._renew_lock)
 
     def _renew_lock(self) -> None:
-        self._making, self._cutting = Lock(), Lock()
-
-    def entries(self) -> Iterable[tuple[Document, TokenCodes]]:
-        """Each document with its codes."""
-        return zip(self.documents.values(), self.codes.values(), strict=True)
+        self._making = Lock()
 
     def plus(self, entries: Iterable[tuple[Document, TokenCodes]]) -> Corpus:
-        """This corpus and more documents, each in the place of the one that has its id, if any."""
-        every = {document.id: (document, codes) for document, codes in (*self.entries(), *entries)}
-        return Corpus(every.values(), self._bank, self._sums)
+        """This corpus and more documents; one with the id of another takes its place."""
+        more = tuple(entries)
+        replaced = {document.id for document, _ in more} & self.documents.keys()
+        kept = self.minus(replaced).parts if replaced else self.parts
+        return Corpus((*kept, *parts_of(more, self._bank)), self._bank)
 
     def has(self, id: str, text: str) -> bool:
         """Whether there is a document with this id and this text."""
@@ -86,8 +83,7 @@ class Corpus:
         unknown = [id for id in ids if id not in self.documents]
         if unknown:
             raise InputError(f"no document has the id {some_of(unknown)}; nothing was deleted")
-        kept = (entry for entry in self.entries() if entry[0].id not in ids)
-        return Corpus(kept, self._bank, self._sums)
+        return Corpus((part.without(ids) for part in self.parts), self._bank)
 
     def searcher(self, filter: Filter | None = None) -> Searcher | None:
         """The searcher of the documents that pass a filter, or None where none does.
@@ -104,7 +100,7 @@ class Corpus:
         key = np.packbits(keep).tobytes()
         with self._making:
             if key not in self._searchers:
-                self._searchers[key] = self._searcher(np.flatnonzero(keep).tolist())
+                self._searchers[key] = self._searcher(keep)
                 if len(self._searchers) > _SEARCHERS_KEPT:
                     self._searchers.popitem(last=False)
             self._searchers.move_to_end(key)
@@ -122,27 +118,31 @@ class Corpus:
         passed = (passes(document.metadata) for document in self.documents.values())
         return np.fromiter(passed, dtype=bool, count=len(self.documents))
 
-    def _searcher(self, numbers: Sequence[int]) -> Searcher:
-        entries = tuple(self.entries())
-        documents, codes = zip(*(entries[number] for number in numbers), strict=True)
-        text = indexed_text(documents, codes, self._bank, self._sums)
-        return Searcher(replace(text, known_cells=lambda: self._cells_of(numbers)))
+    def _searcher(self, keep: np.ndarray) -> Searcher:
+        ends = np.cumsum([len(part) for part in self.parts])[:-1]
+        chosen = [
+            part.only(own)
+            for part, own in zip(self.parts, np.split(keep, ends), strict=True)
+            if own.any()
+        ]
+        return Searcher(joined_text(chosen, self._bank))
 
-    def _cells_of(self, numbers: Sequence[int]) -> list[Cells]:
-        """The cells of some documents: those of all, made once, with their tokens alone."""
-        with self._cutting:
-            if not self._cells:
-                self._cells = make_cells(self._bank, JoinedCodes(tuple(self.codes.values())))
-        bounds = np.cumsum([0, *map(len, self.codes.values())])
-        tokens = np.concatenate([np.arange(bounds[n], bounds[n + 1]) for n in numbers])
-        return [own.some(tokens) for own in self._cells]
+
+def joined_text(parts: Sequence[Part], bank: Bank) -> IndexedText:
+    """Lay parts out for a search, by what is known of each.
+
+    Args:
+        parts: At least one, with at least one document each.
+        bank: With which the codes were made.
+    """
+    pairs = [pair for part in parts for pair in part.entries()]
+    documents, codes = zip(*pairs, strict=True)
+    tables = JoinedTables([(part.tables, part.chosen) for part in parts])
+    return IndexedText(documents, tables.passages, JoinedCodes(codes), bank, tables)
 
 
 def indexed_text(
-    documents: Sequence[Document],
-    codes: Sequence[TokenCodes],
-    bank: Bank,
-    sums: SentenceSums | None = None,
+    documents: Sequence[Document], codes: Sequence[TokenCodes], bank: Bank
 ) -> IndexedText:
     """Lay documents with their codes out for a search.
 
@@ -150,8 +150,6 @@ def indexed_text(
         documents: In order; at least one.
         codes: Of each document.
         bank: With which the codes were made.
-        sums: Of these documents and others, as far as they were made.
     """
     passages = cut_passages(documents, [own.ends for own in codes])
-    joined = JoinedCodes(codes)
-    return IndexedText(tuple(documents), passages, joined, bank, sums or SentenceSums())
+    return IndexedText(tuple(documents), passages, JoinedCodes(codes), bank)

@@ -18,8 +18,10 @@ from s3_retriever.codec import Bank
 from s3_retriever.codec.codes import ARRAYS, TokenCodes
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.engine.store import Saved, State
+from s3_retriever.engine.table_maker import TableMaker, codes_of, opened_part
 from s3_retriever.errors import BankError, IndexConflictError, IndexFileError
 from s3_retriever.reading.clock import ScanReport
+from s3_retriever.searching.searcher import FAST_FROM
 from s3_retriever.storage import (
     StoredDocument,
     Version,
@@ -29,14 +31,18 @@ from s3_retriever.storage import (
     save_index,
     stored_version,
 )
-from s3_retriever.storage.failures import REBUILD, folder_of
+from s3_retriever.storage.failures import REBUILD, damaged, folder_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
 
+    import numpy as np
+
     from s3_retriever.documents import Document
+    from s3_retriever.engine.parts import Part
+    from s3_retriever.storage import LoadedSegment
 
 _PREFIX = "bank-"
 _UID = "uid"
@@ -56,18 +62,24 @@ class FolderStore:
     def __init__(self, path: str | PathLike[str]) -> None:
         self._folder = folder_of(path)
 
-    def save(self, state: State, overwrite: bool = False) -> tuple[Saved, bool]:
+    def save(
+        self, state: State, overwrite: bool = False, compact: bool = False
+    ) -> tuple[Saved, Sequence[Part] | None]:
         """See `Store.save`."""
-        return _save(self._folder, state, overwrite)
+        return _save(self._folder, state, overwrite, compact)
 
     def load(self) -> State:
         """See `Store.load`; the codes are mapped into memory, not read."""
         return _load(self._folder)
 
 
-def _save(folder: Path, state: State, overwrite: bool) -> tuple[Saved, bool]:
-    documents = [_stored(document, codes) for document, codes in state.entries]
+def _save(
+    folder: Path, state: State, overwrite: bool, compact: bool
+) -> tuple[Saved, Sequence[Part] | None]:
+    documents = [_stored(*entry) for part in state.parts for entry in part.entries()]
     bank = f"{_PREFIX}{state.bank.digest()[:16]}"
+    tokens = sum(item.arrays["starts"].size for item in documents)
+    maker = TableMaker(state.parts, state.bank, cells=tokens >= FAST_FROM, digest=_digest)
     with holding(folder):
         old = stored_version(folder)
         base = None if old is None or overwrite else _base(folder, old, state, documents)
@@ -79,19 +91,42 @@ def _save(folder: Path, state: State, overwrite: bool) -> tuple[Saved, bool]:
             attached={f"{bank}/{name}": data for name, data in state.bank.files().items()},
             base=base,
             merge=lambda *headers: _merged(folder, *headers),
+            maker=maker,
+            compact=compact,
         )
-    return Saved(folder.resolve(), version), base is not None
+    parts = None if base is not None else _laid_out(version, state.parts, maker)
+    return Saved(folder.resolve(), version), parts
+
+
+def _laid_out(version: Version, parts: Iterable[Part], maker: TableMaker) -> Sequence[Part] | None:
+    """The parts of a corpus as they lie in a folder now; None where they have to be opened."""
+    before = {tuple(document.id for document in part.documents): part for part in parts}
+    found = []
+    for entries in version.contents.by_segment().values():
+        ids = tuple(entry.id for entry in entries)
+        part = maker.made(ids) or before.get(ids)
+        if part is None:
+            return None
+        found.append(part)
+    return found
 
 
 def _stored(document: Document, codes: TokenCodes) -> StoredDocument:
-    arrays = {name: getattr(codes, name) for name in ARRAYS}
+    return StoredDocument(document, _arrays(codes), _digest(codes))
+
+
+def _arrays(codes: TokenCodes) -> dict[str, np.ndarray]:
+    return {name: getattr(codes, name) for name in ARRAYS}
+
+
+def _digest(codes: TokenCodes) -> str:
     if codes not in _DIGESTS:
-        _DIGESTS[codes] = array_digest(arrays)
-    return StoredDocument(document, arrays, _DIGESTS[codes])
+        _DIGESTS[codes] = array_digest(_arrays(codes))
+    return _DIGESTS[codes]
 
 
 def _opened(item: StoredDocument) -> tuple[Document, TokenCodes]:
-    codes = TokenCodes(*(item.arrays[name] for name in ARRAYS))
+    codes = codes_of(item)
     if item.digest is not None:
         _DIGESTS[codes] = item.digest
     return item.document, codes
@@ -158,7 +193,7 @@ def _load(folder: Path) -> State:
     try:
         bank = _load_bank(folder / header["bank"], header["codec_fingerprint"])
         return State(
-            entries=[_opened(item) for item in stored.documents],
+            parts=[_opened_part(folder, segment, bank) for segment in stored.segments],
             bank=bank,
             scan=ScanConfig(**header["scan"]),
             search=SearchConfig(**header["search"]),
@@ -170,6 +205,13 @@ def _load(folder: Path) -> State:
         raise IndexFileError(
             f"{folder} was not saved by an EndogenousIndex ({error}); build the index again"
         ) from error
+
+
+def _opened_part(folder: Path, segment: LoadedSegment, bank: Bank) -> Part:
+    try:
+        return opened_part(segment, [_opened(item) for item in segment.documents], bank)
+    except (KeyError, ValueError) as error:
+        raise damaged(folder, str(error)) from error
 
 
 def _header(state: State, bank: str, uid: str | None) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class EndogenousIndex:
         self.answer_config = state.answer
         self._report = state.report
         self._saved = state.saved
-        self._corpus = Corpus(state.entries, state.bank)
+        self._corpus = Corpus(state.parts, state.bank)
         self._renew_lock()
         renew_after_fork(self, type(self)._renew_lock)
         self._reader: QuestionReader | None = None
@@ -396,7 +396,9 @@ class EndogenousIndex:
             return found, None
         return found, build_prompt(self._generator, question, found.spans, config)
 
-    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+    def save(
+        self, path: str | PathLike[str], *, overwrite: bool = False, compact: bool = False
+    ) -> None:
         """Write the index to a folder; a folder that holds it is brought up to date.
 
         The model is not written, the bank is. Interrupted at any point, the folder holds what it
@@ -405,9 +407,14 @@ class EndogenousIndex:
         from then on. The folder may be missing or empty, or hold an index: this one, or one whose
         documents are all in this one.
 
+        What a search makes of the documents (sentences, words, sums, and cells of large texts) is
+        written with them. What was deleted is left out, but its codes and words stay in the files
+        until most of what lies beside it is deleted too, or until `compact`; its text is gone.
+
         Args:
             path: The folder.
             overwrite: Replace whatever index the folder holds.
+            compact: Write all small files anew as few large ones, without what was deleted.
 
         Raises:
             IndexConflictError: another process changed the same documents in another way, or the
@@ -416,21 +423,23 @@ class EndogenousIndex:
         """
         with self._changing:
             store = store_at(path)
-            self._saved, merged = store.save(self._state(), overwrite)
-            if merged:
+            self._saved, parts = store.save(self._state(), overwrite, compact)
+            if parts is None:
                 self._adopt(store.load())
+            elif [*parts] != [*self._corpus.parts]:
+                self._corpus = Corpus(parts, self.bank)
             self._kept = self._contents()
 
     def _adopt(self, state: State) -> None:
         """Become what a folder holds, another process's changes included."""
-        self._corpus = Corpus(state.entries, self.bank)
+        self._corpus = Corpus(state.parts, self.bank)
         self.config, self.scan_config = state.search, state.scan
         self.answer_config, self._report = state.answer, state.report
         self._saved = state.saved
 
     def _state(self) -> State:
         return State(
-            entries=self._corpus.entries(),
+            parts=self._corpus.parts,
             bank=self.bank,
             scan=self.scan_config,
             search=self.config,

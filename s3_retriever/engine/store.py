@@ -13,11 +13,11 @@ from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.reading.clock import ScanReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from s3_retriever.codec import Bank, TokenCodes
-    from s3_retriever.documents import Document
+    from s3_retriever.codec import Bank
+    from s3_retriever.engine.parts import Part
     from s3_retriever.storage import Version
 
 
@@ -26,7 +26,7 @@ class State:
     """All that an engine needs besides the model.
 
     Attributes:
-        entries: Documents with their codes.
+        parts: Documents with their codes.
         bank: The bank the codes were made with.
         scan: How documents are read.
         search: How spans are searched.
@@ -35,7 +35,7 @@ class State:
         saved: Where it was loaded from or last saved to, if anywhere.
     """
 
-    entries: Iterable[tuple[Document, TokenCodes]]
+    parts: Iterable[Part]
     bank: Bank
     scan: ScanConfig = field(default_factory=ScanConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -60,7 +60,9 @@ class Saved:
 class Store(Protocol):
     """Keeps one index at one place."""
 
-    def save(self, state: State, overwrite: bool = False) -> tuple[Saved, bool]:
+    def save(
+        self, state: State, overwrite: bool = False, compact: bool = False
+    ) -> tuple[Saved, Sequence[Part] | None]:
         """Make the place hold a state; the one it held stays whole until the last step.
 
         Where somebody else has saved there since `State.saved`, both changes are made.
@@ -68,9 +70,11 @@ class Store(Protocol):
         Args:
             state: To save.
             overwrite: Replace whatever index the place holds.
+            compact: Merge what was added bit by bit, and drop all that was deleted.
 
         Returns:
-            What the place holds now, and whether that is somebody else's change as well.
+            What the place holds now, and its documents as they lie there; None where they have to
+            be loaded, for somebody else's change is among them.
 
         Raises:
             IndexConflictError: the place holds what saving would lose.

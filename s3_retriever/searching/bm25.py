@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -19,14 +20,12 @@ K1, B, EPSILON = 1.5, 0.75, 0.25
 class WordPostings:
     """Which of R texts hold which of V words, and how often.
 
-    Postings of more texts are these end to end, word by word; lengths likewise.
-
     Attributes:
-        vocabulary: The number of each word.
-        starts: ``int64[V + 1]``; word v occurs in the texts ``texts[starts[v]:starts[v + 1]]``.
-        texts: ``int32[P]``, ascending for each word.
-        counts: ``int32[P]``, how often the word occurs there.
-        lengths: ``int32[R]``, words of each text.
+        vocabulary: The number of each word; every word occurs.
+        starts: ``int[V + 1]``; word v occurs in the texts ``texts[starts[v]:starts[v + 1]]``.
+        texts: ``int[P]``, ascending for each word.
+        counts: ``int[P]``, how often the word occurs there.
+        lengths: ``int[R]``, words of each text.
     """
 
     vocabulary: Mapping[str, int]
@@ -48,28 +47,118 @@ class WordPostings:
         places = np.repeat(np.arange(len(rows)), lengths)
         return cls(vocabulary, *_counted(words, places, len(vocabulary), len(rows)), lengths)
 
-    def joined(self, groups: np.ndarray) -> WordPostings:
+    def grouped(self, groups: np.ndarray) -> WordPostings:
         """Postings of texts joined into longer ones.
 
         Args:
             groups: ``int[R]``, ascending: the number of the text that each becomes part of.
         """
         size = int(groups[-1]) + 1
-        words = np.repeat(np.arange(len(self.vocabulary)), np.diff(self.starts))
+        sizes = _sizes(self.starts)
+        pairs = np.repeat(np.arange(len(sizes)) * size, sizes) + groups[self.texts]
+        firsts = np.flatnonzero(np.diff(pairs, prepend=-1))
+        counts = np.add.reduceat(self.counts.astype(np.int32), firsts) if len(firsts) else firsts
+        word, text = np.divmod(pairs[firsts], size)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(word, minlength=len(sizes)))])
         lengths = np.bincount(groups, self.lengths, size).astype(np.int32)
-        arrays = _counted(words, groups[self.texts], len(self.vocabulary), size, self.counts)
-        return WordPostings(self.vocabulary, *arrays, lengths)
+        return WordPostings(self.vocabulary, starts, text.astype(np.int32), counts, lengths)
+
+    def some(self, kept: np.ndarray) -> WordPostings:
+        """Postings of some of the texts, renumbered from 0.
+
+        Args:
+            kept: ``bool[R]``.
+        """
+        holding = kept[self.texts]
+        starts = np.concatenate([[0], np.cumsum(holding)])[self.starts]
+        left = np.flatnonzero(np.diff(starts))
+        words = [*self.vocabulary]
+        return WordPostings(
+            {words[number]: place for place, number in enumerate(left.tolist())},
+            starts[np.concatenate([left, [len(words)]])],
+            (np.cumsum(kept) - 1)[self.texts[holding]].astype(np.int32),
+            self.counts[holding],
+            self.lengths[kept],
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as arrays of the smallest types that hold them; words in UTF-8, a line each."""
+        text = "\n".join(self.vocabulary).encode()
+        small = {name: smallest(getattr(self, name)) for name in _ARRAYS}
+        return {"words": np.frombuffer(text, np.uint8), **small}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Undo `arrays`.
+
+        Raises:
+            ValueError: they do not fit each other.
+        """
+        words = arrays["words"].tobytes().decode()
+        vocabulary = (
+            {word: number for number, word in enumerate(words.split("\n"))} if words else {}
+        )
+        starts, texts, counts, lengths = (arrays[name] for name in _ARRAYS)
+        if len(starts) != len(vocabulary) + 1 or not len(texts) == len(counts) == starts[-1]:
+            raise ValueError("the postings of words are cut short")
+        if len(texts) and texts.max() >= len(lengths):
+            raise ValueError("words are said to be in sentences that there are not")
+        return cls(vocabulary, starts, texts, counts, lengths)
+
+
+_ARRAYS = ("starts", "texts", "counts", "lengths")
+
+
+def joined_postings(parts: Sequence[WordPostings]) -> WordPostings:
+    """Postings of texts end to end."""
+    if len(parts) == 1:
+        return parts[0]
+    vocabulary: dict[str, int] = {}
+    numbers = [
+        np.fromiter(
+            (vocabulary.setdefault(word, len(vocabulary)) for word in part.vocabulary),
+            np.int64,
+            len(part.vocabulary),
+        )
+        for part in parts
+    ]
+    sizes = [_sizes(part.starts) for part in parts]
+    total = np.zeros(len(vocabulary), np.int64)
+    for own, size in zip(numbers, sizes, strict=True):
+        total[own] += size
+    starts = np.concatenate([[0], np.cumsum(total)])
+    texts, counts = np.empty((2, starts[-1]), np.int32)
+    free, first = starts[:-1].copy(), 0
+    for part, own, size in zip(parts, numbers, sizes, strict=True):
+        begins = np.cumsum(size) - size
+        place = np.repeat(free[own] - begins, size) + np.arange(len(part.texts))
+        texts[place] = part.texts.astype(np.int32) + first
+        counts[place] = part.counts
+        free[own] += size
+        first += len(part.lengths)
+    lengths = np.concatenate([part.lengths.astype(np.int32) for part in parts])
+    return WordPostings(vocabulary, starts, texts, counts, lengths)
+
+
+def _sizes(starts: np.ndarray) -> np.ndarray:
+    """``int64[V]``: in how many texts each word occurs."""
+    wide = starts.astype(np.int64)
+    return wide[1:] - wide[:-1]
+
+
+def smallest(numbers: np.ndarray) -> np.ndarray:
+    """Whole numbers from 0 up in the smallest type that holds them."""
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
 
 
 def _counted(
-    words: np.ndarray, texts: np.ndarray, size: int, rows: int, times: np.ndarray | None = None
+    words: np.ndarray, texts: np.ndarray, size: int, rows: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Starts, texts and counts of occurrences, each of them that many times."""
-    pairs, place = np.unique(words * max(rows, 1) + texts, return_inverse=True)
-    counts = np.bincount(place, times, minlength=len(pairs)).astype(np.int32)
+    """Starts, texts and counts of occurrences."""
+    pairs, counts = np.unique(words * max(rows, 1) + texts, return_counts=True)
     word, text = np.divmod(pairs, max(rows, 1))
     starts = np.concatenate([[0], np.cumsum(np.bincount(word, minlength=size))])
-    return starts, text.astype(np.int32), counts
+    return starts, text.astype(np.int32), counts.astype(np.int32)
 
 
 class Bm25:
@@ -85,9 +174,10 @@ class Bm25:
     @cached_property
     def _idf(self) -> np.ndarray:
         """``f64[V]``; of a word in more than half of the texts, a quarter of the mean of all."""
-        frequency = np.diff(self._postings.starts)
+        frequency = _sizes(self._postings.starts)
         idf = np.log(len(self._postings.lengths) - frequency + 0.5) - np.log(frequency + 0.5)
-        return np.where(idf < 0, EPSILON * idf.sum() / max(len(idf), 1), idf)
+        mean = math.fsum(idf) / max(len(idf), 1)  # the same in whatever order words are numbered
+        return np.where(idf < 0, EPSILON * mean, idf)
 
     @cached_property
     def _norms(self) -> np.ndarray:

@@ -7,18 +7,18 @@ where the first are without a look at each token, and estimate the second.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from s3_retriever.searching.byte_rows import ByteRows, joined_rows
 from s3_retriever.searching.kmeans import group_means, grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from s3_retriever.codec import Bank, JoinedCodes
+    from collections.abc import Mapping, Sequence
 
 CELL_TOKENS = 64
 """Tokens of a mean cell."""
@@ -26,70 +26,112 @@ CELL_TOKENS = 64
 RUN_TOKENS = 2**18
 """Tokens whose cells are made at a time, which bounds what is held."""
 
-_BLOCK_TOKENS = 8192
+
+_LEAST = 2**16 - 1  # numbers of two bytes are sorted in linear time
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The cells of one tap's keys. Cells of more text are these, end to end.
+    """The cells of one tap's keys.
 
     Attributes:
-        means: ``f32[K, d]``, mean key of each cell; keys are those that codes stand for, less
+        rows: Of K cells, the mean key of each; keys are those that codes stand for, less
             `Bank.offset`.
         spread: ``f32[d, d]``, mean covariance of keys inside their cells.
-        cell: ``int32[T]``, the cell of each token.
+        cell: ``int[T]``, the cell of each token.
     """
 
-    means: Tensor
+    rows: ByteRows
     spread: Tensor
     cell: np.ndarray
 
-    def some(self, tokens: np.ndarray) -> Cells:
-        """The same cells with some of their tokens ``int64[t]``, renumbered from 0."""
-        return Cells(self.means, self.spread, self.cell[tokens])
+    @cached_property
+    def means(self) -> Tensor:
+        """``f32[K, d]``: the mean key of each cell."""
+        return self.rows.tensor()
+
+    def some(self, kept: np.ndarray) -> Cells:
+        """The same cells with some of their tokens, ``bool[T]``, renumbered from 0."""
+        return Cells(self.rows, self.spread, self.cell[kept])
 
 
-def make_cells(bank: Bank, codes: JoinedCodes) -> list[Cells]:
-    """Cut the keys of a text into cells, at each of the N taps.
+def cells_of(keys: Tensor) -> list[Cells]:
+    """Cut keys into cells, at each of the N taps.
 
     Args:
-        bank: With which the codes were made.
-        codes: Of the T tokens.
+        keys: ``f16[T, N, d]``, T > 0.
     """
-    runs = [_run(bank, codes, first) for first in range(0, len(codes), RUN_TOKENS)]
-    return [joined(own) for own in zip(*runs, strict=True)]
-
-
-def joined(parts: Sequence[Cells]) -> Cells:
-    """The cells of one tap of several texts, end to end."""
-    sizes = [len(part.cell) for part in parts]
-    firsts = np.cumsum([0, *(len(part.means) for part in parts[:-1])])
-    cell = [part.cell + first for part, first in zip(parts, firsts.tolist(), strict=True)]
-    spreads = torch.stack([part.spread * size for part, size in zip(parts, sizes, strict=True)])
-    return Cells(
-        torch.cat([part.means for part in parts]),
-        spreads.sum(0) / max(sum(sizes), 1),
-        np.concatenate(cell).astype(np.int32),
-    )
-
-
-def _run(bank: Bank, codes: JoinedCodes, first: int) -> list[Cells]:
-    keys = torch.cat(list(_keys(bank, codes, first, min(first + RUN_TOKENS, len(codes)))))
     return [_of_tap(keys[:, tap].float()) for tap in range(keys.shape[1])]
-
-
-def _keys(bank: Bank, codes: JoinedCodes, first: int, last: int) -> Iterator[Tensor]:
-    """``f16[t, N, d]`` of a few tokens after another."""
-    for start in range(first, last, _BLOCK_TOKENS):
-        some = codes.rows(slice(start, min(start + _BLOCK_TOKENS, last)))
-        yield (bank.decode(some) - bank.offset).half()
 
 
 def _of_tap(keys: Tensor) -> Cells:
     cell = grouped(keys, CELL_TOKENS)
     means, _ = group_means(keys, cell, int(cell.max()) + 1)
     left = keys - means[cell]
-    return Cells(means, left.T @ left / len(keys), cell.numpy().astype(np.int32))
+    spread = (left.T @ left / len(keys)).half().float()
+    kind = np.min_scalar_type(max(len(means), _LEAST))
+    return Cells(ByteRows.of(means), spread, cell.numpy().astype(kind))
+
+
+def no_cells(taps: int, size: int) -> list[Cells]:
+    """The cells of a text without tokens."""
+    rows = ByteRows(np.zeros((0, size), np.int8), np.zeros(0, np.float32))
+    return [Cells(rows, torch.zeros(size, size), np.zeros(0, np.uint16)) for _ in range(taps)]
+
+
+def joined_cells(parts: Sequence[Cells]) -> Cells:
+    """The cells of one tap of several texts, end to end."""
+    if len(parts) == 1:
+        return parts[0]
+    sizes = [len(part.cell) for part in parts]
+    firsts = np.cumsum([0, *(len(part.rows) for part in parts)])
+    kind = np.min_scalar_type(
+        max(int(firsts[-1]), _LEAST)
+    )  # those of two bytes are sorted in linear time
+    cell = [
+        part.cell.astype(kind) + kind.type(first)
+        for part, first in zip(parts, firsts[:-1].tolist(), strict=True)
+    ]
+    spreads = torch.stack([part.spread * size for part, size in zip(parts, sizes, strict=True)])
+    spread = spreads.sum(0) / max(sum(sizes), 1)
+    return Cells(joined_rows([part.rows for part in parts]), spread, np.concatenate(cell))
+
+
+def cell_arrays(cells: Sequence[Cells]) -> dict[str, np.ndarray]:
+    """The cells of N taps as arrays."""
+    rows = joined_rows([own.rows for own in cells])
+    widest = max((own.cell.dtype for own in cells), key=lambda kind: kind.itemsize)
+    return {
+        "cell": np.stack([own.cell.astype(widest) for own in cells]),
+        "counts": np.array([len(own.rows) for own in cells], np.int32),
+        "means": rows.values,
+        "scales": rows.scales,
+        "spread": torch.stack([own.spread for own in cells]).half().numpy(),
+    }
+
+
+def cells_from(arrays: Mapping[str, np.ndarray]) -> list[Cells]:
+    """Undo `cell_arrays`.
+
+    Raises:
+        ValueError: they do not fit each other.
+    """
+    counts, means, scales = arrays["counts"], arrays["means"], arrays["scales"]
+    bounds = np.cumsum([0, *counts.tolist()]).tolist()
+    if not len(arrays["cell"]) == len(arrays["spread"]) == len(counts):
+        raise ValueError("cells are of several numbers of taps")
+    if not len(means) == len(scales) == bounds[-1]:
+        raise ValueError("the means of cells are cut short")
+    spreads = torch.from_numpy(arrays["spread"].astype(np.float32))
+    found = [
+        Cells(ByteRows(means[first:last], scales[first:last]), spread, cell)
+        for first, last, spread, cell in zip(
+            bounds[:-1], bounds[1:], spreads, arrays["cell"], strict=True
+        )
+    ]
+    if any(own.cell.max(initial=0) >= max(len(own.rows), 1) for own in found):
+        raise ValueError("tokens are said to be in cells that there are not")
+    return found
 
 
 class CellPostings:
@@ -110,7 +152,7 @@ class CellPostings:
     def __init__(self, cells: Cells, bounds: np.ndarray) -> None:
         owner = np.repeat(np.arange(len(bounds) - 1, dtype=np.int32), np.diff(bounds))
         self.cells = cells
-        self.sizes = np.bincount(cells.cell, minlength=len(cells.means))
+        self.sizes = np.bincount(cells.cell, minlength=len(cells.rows))
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
         self.sentences = owner[np.argsort(cells.cell, kind="stable")]
 

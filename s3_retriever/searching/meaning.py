@@ -36,7 +36,7 @@ class MeaningScorer:
 
     def __init__(self, text: IndexedText, sums: Tensor | None = None) -> None:
         self._text, self._head = text, head_of(text.bank)
-        self._sums = text.sums.of(text.passages, text.codes, text.bank) if sums is None else sums
+        self._sums = text.sums if sums is None else sums
         self._near: tuple[float, Tensor] | None = None
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from s3_retriever.searching.bm25 import smallest
 from s3_retriever.text.sentences import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from s3_retriever.documents import Document
 
@@ -24,6 +25,19 @@ MIN_NEIGHBOUR_WEIGHT = 0.02
 _MOST_NEIGHBOURS = 64
 _FARTHEST = 4000  # characters
 _REACHES_KEPT = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """Some documents of a corpus.
+
+    Attributes:
+        sentences: ``bool[A]``, which sentences are theirs.
+        tokens: ``bool[T]``, which tokens are.
+    """
+
+    sentences: np.ndarray
+    tokens: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,11 @@ class Passages:
         """Return the sentences of the document of that number."""
         first, last = np.searchsorted(self.document, (document, document + 1))
         return slice(int(first), int(last))
+
+    def document_tokens(self) -> np.ndarray:
+        """``int64[D]``: the tokens of each document."""
+        tokens = np.bincount(self.document, np.diff(self.bounds))
+        return tokens.astype(np.int64)
 
     @cached_property
     def centre(self) -> np.ndarray:
@@ -98,6 +117,49 @@ class Passages:
         """
         nothing = np.zeros(len(numbers) + 1, dtype=np.int64)
         return Passages(self.document[numbers], self.start[numbers], self.end[numbers], nothing)
+
+    def choose(self, documents: np.ndarray) -> Chosen:
+        """What belongs to some documents.
+
+        Args:
+            documents: ``int64[D']``, numbers of documents.
+        """
+        wanted = np.zeros(int(self.document[-1]) + 1, dtype=bool)
+        wanted[documents] = True
+        sentences = wanted[self.document]
+        return Chosen(sentences, np.repeat(sentences, np.diff(self.bounds)))
+
+    def of(self, chosen: Chosen) -> Passages:
+        """The sentences of some documents, renumbered as if there were no others."""
+        kept = chosen.sentences
+        document = np.cumsum(np.diff(self.document[kept], prepend=-1) > 0) - 1
+        sizes = np.diff(self.bounds)[kept]
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        return Passages(document, self.start[kept], self.end[kept], bounds)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as arrays, each of the smallest type that holds it."""
+        return {
+            "counts": smallest(np.bincount(self.document)),
+            "ends": smallest(self.end),
+            "tokens": smallest(np.diff(self.bounds)),
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Passages:
+        """Undo `arrays`.
+
+        Raises:
+            ValueError: they do not fit each other.
+        """
+        counts, end = arrays["counts"].astype(np.int64), arrays["ends"].astype(np.int64)
+        if not len(end) == len(arrays["tokens"]) == counts.sum() or not counts.all():
+            raise ValueError("the table of sentences is cut short")
+        document = np.repeat(np.arange(len(counts)), counts)
+        first = np.diff(document, prepend=-1) > 0
+        start = np.where(first, 0, np.concatenate([[0], end[:-1]]))
+        bounds = np.concatenate([[0], np.cumsum(arrays["tokens"], dtype=np.int64)])
+        return cls(document, start, end, bounds)
 
     def near(self, numbers: np.ndarray, reach: float) -> np.ndarray:
         """Some sentences and all that `smooth` lets share in them.
@@ -160,6 +222,22 @@ class Passages:
             total[r:] += values[:-r] * weight
             total[:-r] += values[r:] * weight
         return total
+
+
+def joined_passages(parts: Sequence[Passages]) -> Passages:
+    """The sentences of several corpora, end to end."""
+    if len(parts) == 1:
+        return parts[0]
+    documents = np.cumsum([0, *(int(part.document[-1]) + 1 for part in parts)]).tolist()
+    tokens = np.cumsum([0, *(int(part.bounds[-1]) for part in parts)]).tolist()
+    numbered = zip(parts, documents[:-1], strict=True)
+    placed = zip(parts, tokens[:-1], strict=True)
+    return Passages(
+        np.concatenate([part.document + first for part, first in numbered]),
+        np.concatenate([part.start for part in parts]),
+        np.concatenate([part.end for part in parts]),
+        np.concatenate([[0], *(part.bounds[1:] + first for part, first in placed)]),
+    )
 
 
 def cut_passages(documents: Sequence[Document], ends: Sequence[np.ndarray]) -> Passages:

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from s3_retriever.searching.bm25 import Bm25, WordPostings
-from s3_retriever.searching.cells import make_cells
-from s3_retriever.searching.sums import SentenceSums
-from s3_retriever.text.words import words
+from s3_retriever.searching.bm25 import Bm25
+from s3_retriever.searching.tables import OwnTables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from torch import Tensor
@@ -25,8 +23,10 @@ if TYPE_CHECKING:
     from s3_retriever.codec.codes import JoinedCodes
     from s3_retriever.config import Weighing
     from s3_retriever.documents import Document
+    from s3_retriever.searching.bm25 import WordPostings
     from s3_retriever.searching.cells import Cells
     from s3_retriever.searching.passages import Passages
+    from s3_retriever.searching.tables import Tables
 
 NOTHING = slice(0, 0)
 """No sentences."""
@@ -59,16 +59,14 @@ class IndexedText:
         passages: Their A sentences.
         codes: Of their T tokens.
         bank: With which the codes were made.
-        sums: Makes and keeps vectors of sentences; may be shared by texts of the same bank.
-        known_cells: Gives `cells` that were made before; None to make them.
+        tables: Of the documents, in whose place they were made or read; None to make them.
     """
 
     documents: tuple[Document, ...]
     passages: Passages
     codes: JoinedCodes
     bank: Bank
-    sums: SentenceSums = field(default_factory=SentenceSums)
-    known_cells: Callable[[], Sequence[Cells]] | None = None
+    tables: Tables | None = None
 
     def sentences(self) -> list[str]:
         """The sentences themselves, in order."""
@@ -77,19 +75,33 @@ class IndexedText:
         return [self.documents[number].text[start:end] for number, start, end in places]
 
     @cached_property
+    def _tables(self) -> Tables:
+        made = OwnTables(self.documents, self.codes, self.bank, passages=self.passages)
+        return self.tables or made
+
+    @property
     def cells(self) -> Sequence[Cells]:
         """Cells of near keys at each of the N taps."""
-        return self.known_cells() if self.known_cells else make_cells(self.bank, self.codes)
+        return self._tables.cells
 
-    @cached_property
+    @property
+    def sums(self) -> Tensor:
+        """What the tokens of each sentence add up to, ``f32[A, E]``.
+
+        Raises:
+            InputError: the bank has no head for it.
+        """
+        return self._tables.sums.tensor()
+
+    @property
     def word_postings(self) -> WordPostings:
         """The words of each sentence, as `s3_retriever.text.words.words` has them."""
-        return WordPostings.of(map(words, self.sentences()))
+        return self._tables.words
 
     @cached_property
     def document_bm25(self) -> Bm25:
         """BM25 of whole documents."""
-        return Bm25(self.word_postings.joined(self.passages.document))
+        return Bm25(self.word_postings.grouped(self.passages.document))
 
 
 class Scorer(Protocol):

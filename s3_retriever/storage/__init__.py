@@ -7,20 +7,24 @@ from s3_retriever.storage.catalogue import Version, stored_version
 from s3_retriever.storage.folder import (
     IndexInfo,
     LoadedIndex,
+    LoadedSegment,
     index_info,
     load_index,
     save_index,
     verify_index,
 )
-from s3_retriever.storage.gather import StoredDocument
-from s3_retriever.storage.segments import array_digest
+from s3_retriever.storage.segments import SEGMENT_ROWS, array_digest
+from s3_retriever.storage.stored import StoredDocument, TableMaker
 from s3_retriever.storage.target import check_target, holding, is_index
 from s3_retriever.storage.verify import VerifyReport
 
 __all__ = [
+    "SEGMENT_ROWS",
     "IndexInfo",
     "LoadedIndex",
+    "LoadedSegment",
     "StoredDocument",
+    "TableMaker",
     "VerifyReport",
     "Version",
     "array_digest",

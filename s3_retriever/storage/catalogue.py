@@ -4,9 +4,12 @@ A new catalogue is written under a temporary name and renamed when it is whole; 
 is changed in a single transaction. Either way an index is the old one until that step and the
 new one after it.
 
-Tables: ``header`` (name, JSON value), ``segments`` (files and their checksums), ``texts`` (UTF-8
-by SHA-256, so equal texts are kept once), ``documents`` (in order, each with its text, metadata
-and rows) and ``seal`` (a checksum of all but the texts, which carry their own).
+Tables: ``header`` (name, JSON value), ``segments`` (files and their checksums), ``tables`` (files
+of what was made of a segment's documents, likewise), ``texts`` (UTF-8 by SHA-256, so equal texts
+are kept once), ``documents`` (in order, each with its text, metadata and rows) and ``seal`` (a
+checksum of all but the texts, which carry their own). Rows of a segment that no document names are
+of deleted documents. Version 1 had no ``tables``; it is read, and the next save brings it up to
+date.
 """
 
 from __future__ import annotations
@@ -19,15 +22,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from s3_retriever.errors import FormatVersionError, IndexFileError
 from s3_retriever.storage import files
-from s3_retriever.storage.failures import reading, saving
-from s3_retriever.storage.segments import Segment
+from s3_retriever.storage.failures import damaged, reading, saving
+from s3_retriever.storage.segments import Segment, Table
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the folder's format; a newer one is refused."""
 
 CATALOGUE = "catalogue.sqlite"
@@ -43,24 +46,28 @@ ATTACHED = "attached"
 """In a header: paths of the files beside the catalogue that belong to the index."""
 
 _APPLICATION = 0x53335249
-_TABLES = (
-    "CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE segments (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, size INTEGER NOT NULL,"
-    " sha256 TEXT NOT NULL)",
-    "CREATE TABLE texts (digest TEXT PRIMARY KEY, text BLOB NOT NULL)",
-    "CREATE TABLE documents (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
+_CREATE = {
+    "header": "CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "segments": "CREATE TABLE segments (name TEXT PRIMARY KEY, rows INTEGER NOT NULL,"
+    " size INTEGER NOT NULL, sha256 TEXT NOT NULL)",
+    "tables": "CREATE TABLE tables (segment TEXT PRIMARY KEY REFERENCES segments (name),"
+    " name TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL, made TEXT NOT NULL)",
+    "texts": "CREATE TABLE texts (digest TEXT PRIMARY KEY, text BLOB NOT NULL)",
+    "documents": "CREATE TABLE documents (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
     " text TEXT NOT NULL REFERENCES texts (digest), characters INTEGER NOT NULL,"
     " metadata TEXT NOT NULL, arrays TEXT NOT NULL,"
     " segment TEXT NOT NULL REFERENCES segments (name), first_row INTEGER NOT NULL,"
-    " rows INTEGER NOT NULL)",
-    "CREATE TABLE seal (sha256 TEXT NOT NULL)",
-)
+    " rows INTEGER NOT NULL, number INTEGER NOT NULL)",
+    "seal": "CREATE TABLE seal (sha256 TEXT NOT NULL)",
+}
+_SEALED = ("header", "segments", "tables", "documents")
 _ENTRY = "id, text, characters, metadata, arrays, segment, first_row, rows"
 _INSERT = {
     "header": "INSERT INTO header VALUES (?, ?)",
     "segments": "INSERT INTO segments VALUES (?, ?, ?, ?)",
+    "tables": "INSERT INTO tables VALUES (?, ?, ?, ?, ?)",
     "texts": "INSERT OR IGNORE INTO texts VALUES (?, ?)",
-    "documents": f"INSERT INTO documents ({_ENTRY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    "documents": f"INSERT INTO documents ({_ENTRY}, number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 }
 
 
@@ -76,6 +83,7 @@ class Entry(NamedTuple):
         segment: Name of the segment that holds them.
         first_row: Where they start in the segment.
         rows: Their length.
+        number: Which of the segment's documents it is, in tables.
     """
 
     id: str
@@ -86,20 +94,40 @@ class Entry(NamedTuple):
     segment: str
     first_row: int
     rows: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Everything a catalogue holds but the texts."""
+    """Everything a catalogue holds but the texts.
+
+    Attributes:
+        header: Values by name.
+        segments: By name.
+        tables: By the name of the segment.
+        entries: Of the documents, in order.
+    """
 
     header: Mapping[str, Any]
     segments: Mapping[str, Segment]
+    tables: Mapping[str, Table]
     entries: tuple[Entry, ...]
 
     @property
     def files(self) -> set[str]:
         """Paths below the folder of all files that belong to the index, the catalogue apart."""
-        return {s.file for s in self.segments.values()} | {*self.header.get(ATTACHED, ())}
+        segments = {segment.file for segment in self.segments.values()}
+        tables = {table.file for table in self.tables.values()}
+        return segments | tables | {*self.header.get(ATTACHED, ())}
+
+    def by_segment(self) -> dict[str, list[Entry]]:
+        """The documents of each segment, in its order; segments in the order of the documents."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.segment, []).append(entry)
+        for own in found.values():
+            own.sort(key=lambda entry: (entry.first_row, entry.number))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +179,7 @@ def _check_format(folder: Path, connection: sqlite3.Connection) -> None:
             f"{folder} is not an index: its {CATALOGUE} was not written by s3-retriever; "
             "use another folder"
         )
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = format_of(connection)
     if version > FORMAT_VERSION:
         raise FormatVersionError(
             f"the index {folder} has format version {version}, newer than {FORMAT_VERSION}, the "
@@ -159,14 +187,24 @@ def _check_format(folder: Path, connection: sqlite3.Connection) -> None:
         )
 
 
+def format_of(connection: sqlite3.Connection) -> int:
+    """The version of a catalogue's format."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
 def read_contents(connection: sqlite3.Connection) -> Contents:
     """Read all but the texts."""
+    numbered = format_of(connection) > 1
     header = connection.execute("SELECT name, value FROM header ORDER BY rowid")
     segments = connection.execute("SELECT name, rows, size, sha256 FROM segments")
-    entries = connection.execute(f"SELECT {_ENTRY} FROM documents ORDER BY position")
+    tables = connection.execute("SELECT * FROM tables") if numbered else ()
+    columns = f"{_ENTRY}, {'number' if numbered else '0'}"
+    entries = connection.execute(f"SELECT {columns} FROM documents ORDER BY position")
     return Contents(
         header={name: json.loads(value) for name, value in header},
         segments={row[0]: Segment(*row) for row in segments},
+        tables={row[0]: Table(*row) for row in tables},
         entries=tuple(Entry(*row) for row in entries),
     )
 
@@ -175,6 +213,21 @@ def read_texts(connection: sqlite3.Connection) -> dict[str, str]:
     """Read all texts, by digest."""
     rows = connection.execute("SELECT digest, text FROM texts")
     return {digest: text.decode() for digest, text in rows}
+
+
+def stored_text(folder: Path, digest: str) -> str:
+    """Read one text of a folder's catalogue.
+
+    Raises:
+        IndexFileError: it is not there.
+    """
+    with open_catalogue(folder) as connection:
+        query = "SELECT text FROM texts WHERE digest = ?"
+        row = connection.execute(query, (digest,)).fetchone()
+        if row is None:
+            raise damaged(folder, f"the text {digest} is missing")
+        text: str = row[0].decode()
+        return text
 
 
 def read_version(connection: sqlite3.Connection) -> Version:
@@ -244,7 +297,7 @@ class Draft:
         """
         with saving(self._folder):
             connection = self._begin()
-            for table in ("header", "segments", "documents", "seal"):
+            for table in (*_SEALED, "seal"):
                 files.execute(connection, f"DELETE FROM {table}")
             for table, rows in _rows(contents, new_texts).items():
                 files.execute_many(connection, _INSERT[table], rows)
@@ -269,8 +322,12 @@ class Draft:
         files.execute(connection, "BEGIN IMMEDIATE")
         if self._new:
             files.execute(connection, f"PRAGMA application_id = {_APPLICATION}")
-            for statement in _TABLES:
+            for statement in _CREATE.values():
                 files.execute(connection, statement)
+        elif format_of(connection) == 1:  # all rows are written anew in any case
+            files.execute(connection, "DROP TABLE documents")
+            for table in ("tables", "documents"):
+                files.execute(connection, _CREATE[table])
         files.execute(connection, f"PRAGMA user_version = {FORMAT_VERSION}")
         return connection
 
@@ -300,6 +357,7 @@ def _rows(contents: Contents, new_texts: Mapping[str, str]) -> dict[str, Iterabl
     return {
         "header": [(name, json.dumps(value, ensure_ascii=False)) for name, value in header],
         "segments": contents.segments.values(),
+        "tables": contents.tables.values(),
         "texts": ((digest, text.encode()) for digest, text in new_texts.items()),
         "documents": contents.entries,
     }
@@ -308,7 +366,8 @@ def _rows(contents: Contents, new_texts: Mapping[str, str]) -> dict[str, Iterabl
 def checksum(connection: sqlite3.Connection) -> str:
     """Return a digest of all rows but the texts'."""
     digest = hashlib.sha256()
-    for table in ("header", "segments", "documents"):
+    numbered = format_of(connection) > 1
+    for table in (name for name in _SEALED if numbered or name != "tables"):
         for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid"):
             digest.update(repr(row).encode())
     return digest.hexdigest()

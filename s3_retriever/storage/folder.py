@@ -4,7 +4,7 @@
 
     index/
       catalogue.sqlite      documents, texts, metadata, header; the single point of commit
-      segments/<uid>.safetensors    arrays, written once and never changed
+      segments/<uid>.safetensors    arrays of documents, or tables of a segment; never changed
       bank-<digest>/        files that belong to the index, likewise
       lock                  held while a process saves
       s3-retriever.unfinished       while one does: what it makes and what it will remove
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
@@ -26,8 +27,8 @@ from s3_retriever.storage import files
 from s3_retriever.storage.catalogue import (
     ATTACHED,
     CATALOGUE,
-    FORMAT_VERSION,
     Draft,
+    format_of,
     open_catalogue,
     read_contents,
     read_texts,
@@ -35,22 +36,49 @@ from s3_retriever.storage.catalogue import (
     stored_version,
 )
 from s3_retriever.storage.failures import damaged, folder_of, saving
-from s3_retriever.storage.gather import StoredDocument, gather
+from s3_retriever.storage.gather import gather
 from s3_retriever.storage.journal import Journal
-from s3_retriever.storage.segments import SEGMENT_BYTES, SegmentWriter, open_segment, write_whole
+from s3_retriever.storage.segments import (
+    SEGMENT_ROWS,
+    open_arrays,
+    open_segment,
+)
+from s3_retriever.storage.stored import StoredDocument
 from s3_retriever.storage.target import holding
 from s3_retriever.storage.verify import VerifyReport, problems
+from s3_retriever.storage.writer import SegmentWriter, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from os import PathLike
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from s3_retriever.storage.catalogue import Contents, Version
     from s3_retriever.storage.merge import MergeHeaders
+    from s3_retriever.storage.stored import TableMaker
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedSegment:
+    """The documents of a segment, with their tables.
+
+    Attributes:
+        documents: Those that are not deleted, in the segment's order.
+        numbers: Which of the documents that the tables were made of each of them is.
+        tables: Arrays by name, mapped likewise; None where there are none.
+        made: By what they were made, see `TableMaker.name`.
+    """
+
+    documents: tuple[StoredDocument, ...]
+    numbers: tuple[int, ...]
+    tables: Mapping[str, NDArray[np.generic]] | None
+    made: str
+
+
+@dataclass(frozen=True)
 class LoadedIndex:
     """What an index folder holds.
 
@@ -59,11 +87,28 @@ class LoadedIndex:
         documents: In the order given when saving; their arrays are read-only views of the
             segments, mapped into memory and read when looked at.
         version: The state that was read.
+        tables: Of the segments that have any, by the segment's name.
     """
 
     header: dict[str, Any]
     documents: list[StoredDocument]
     version: Version
+    tables: Mapping[str, Mapping[str, NDArray[np.generic]]]
+
+    @cached_property
+    def segments(self) -> list[LoadedSegment]:
+        """The same documents by segments, in the order of the first of each."""
+        contents = self.version.contents
+        items = {item.document.id: item for item in self.documents}
+        return [
+            LoadedSegment(
+                tuple(items[entry.id] for entry in own),
+                tuple(entry.number for entry in own),
+                self.tables.get(name),
+                contents.tables[name].made if name in contents.tables else "",
+            )
+            for name, own in contents.by_segment().items()
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +122,9 @@ class IndexInfo:
         documents: Number of documents.
         characters: Length of all texts.
         tokens: Rows of all documents' arrays.
-        segments: Number of segment files.
-        segment_bytes: Their size, rows of deleted documents not yet compacted included.
+        segments: Number of segments.
+        segment_bytes: Size of their files, rows of deleted documents not yet compacted included.
+        table_bytes: Size of what was made of their documents.
         catalogue_bytes: Size of the catalogue, texts included.
         text_bytes: Size of the texts in UTF-8, equal ones counted once.
     """
@@ -91,6 +137,7 @@ class IndexInfo:
     tokens: int
     segments: int
     segment_bytes: int
+    table_bytes: int
     catalogue_bytes: int
     text_bytes: int
 
@@ -103,14 +150,17 @@ def save_index(
     attached: Mapping[str, bytes] | None = None,
     base: Version | None = None,
     merge: MergeHeaders | None = None,
+    maker: TableMaker | None = None,
+    compact: bool = False,
 ) -> Version:
     """Make the folder hold these documents, in this order, and no others.
 
     Interrupted at any point, it leaves the index that was there, or the new one, whole. What is
-    already stored is not written again: a document with the same id and arrays keeps its rows.
-    A segment that is more than half out of use, or one of very many small ones, is merged into a
-    new one. Of what is in the folder, only files that the old catalogue or the journal of a killed
-    save names are ever removed.
+    already stored is not written again: a document with the same id and arrays keeps its rows, and
+    the rows of one that is deleted are out of use. A segment that is more than half out of use is
+    written anew, and small ones are merged (`s3_retriever.storage.tiers`). Of what is in the
+    folder, only files that the old catalogue or the journal of a killed save names are ever
+    removed.
 
     Args:
         path: The folder; created if missing. It may be empty or hold an index.
@@ -122,6 +172,8 @@ def save_index(
         base: The state that the documents were made from. Where the folder has changed since,
             both changes are made. None to replace whatever is there.
         merge: Makes one of two changed headers; without it `header` is taken.
+        maker: Makes tables of the documents of each segment, which are written beside them.
+        compact: Merge whatever segments fit together, and drop all that is out of use.
 
     Returns:
         The new state.
@@ -147,9 +199,18 @@ def save_index(
         try:
             with Draft(folder) as draft:
                 _attach(folder, attached, journal)
-                writer = SegmentWriter(folder, SEGMENT_BYTES, journal)
-                ancestor = None if base is None else base.contents
-                contents, texts = gather(folder, documents, header, before, writer, ancestor, merge)
+                writer = SegmentWriter(folder, SEGMENT_ROWS, journal, maker)
+                contents, texts = gather(
+                    folder,
+                    documents,
+                    header,
+                    before,
+                    writer,
+                    base=None if base is None else base.contents,
+                    merge=merge,
+                    maker=maker,
+                    compact=compact,
+                )
                 with saving(folder):
                     journal.note(live - contents.files)
                 version = draft.write(contents, texts)
@@ -203,7 +264,8 @@ def load_index(path: str | PathLike[str]) -> LoadedIndex:
             )
             for entry in contents.entries
         ]
-    return LoadedIndex(_own_header(contents), documents, version)
+        tables = {name: open_arrays(folder, own) for name, own in contents.tables.items()}
+    return LoadedIndex(_own_header(contents), documents, version, tables)
 
 
 def _own_header(contents: Contents) -> dict[str, Any]:
@@ -236,7 +298,8 @@ def verify_index(path: str | PathLike[str]) -> VerifyReport:
         return VerifyReport(
             documents=len(contents.entries),
             segments=len(contents.segments),
-            bytes=sum(segment.size for segment in contents.segments.values()),
+            bytes=sum(segment.size for segment in contents.segments.values())
+            + sum(table.size for table in contents.tables.values()),
             problems=tuple(problems(folder, connection, contents)),
         )
 
@@ -254,13 +317,14 @@ def index_info(path: str | PathLike[str]) -> IndexInfo:
         (text_bytes,) = connection.execute("SELECT total(length(text)) FROM texts").fetchone()
         return IndexInfo(
             path=folder,
-            format_version=FORMAT_VERSION,
+            format_version=format_of(connection),
             header=_own_header(contents),
             documents=len(contents.entries),
             characters=sum(entry.characters for entry in contents.entries),
             tokens=sum(entry.rows for entry in contents.entries),
             segments=len(contents.segments),
             segment_bytes=sum(segment.size for segment in contents.segments.values()),
+            table_bytes=sum(table.size for table in contents.tables.values()),
             catalogue_bytes=(folder / CATALOGUE).stat().st_size,
             text_bytes=int(text_bytes),
         )

@@ -5,24 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
-from s3_retriever.storage.catalogue import Contents, Entry
+from s3_retriever.storage.catalogue import Contents, Entry, stored_text
 from s3_retriever.storage.failures import damaged
 from s3_retriever.storage.merge import merged
 from s3_retriever.storage.segments import (
     DTYPES,
     Segment,
-    SegmentWriter,
     array_digest,
     missing_or_cut,
     open_segment,
     row_count,
 )
+from s3_retriever.storage.stored import StoredDocument
+from s3_retriever.storage.tiers import Used, groups_to_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,32 +32,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from s3_retriever.documents import Document
     from s3_retriever.storage.merge import MergeHeaders
-
-SMALL_BYTES = 2**20
-"""A segment below this size is small."""
-
-MANY_SMALL = 64
-"""More small segments than this are merged."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """A document and its arrays.
-
-    Attributes:
-        document: The text with its id and metadata.
-        arrays: By name, each with one row per token; the same names, types and trailing
-            dimensions for all documents of an index. Types: bool, (u)int8 to (u)int64, float16
-            to float64.
-        digest: `s3_retriever.storage.array_digest` of the arrays, where it is known; else it is
-            worked out when they are saved.
-    """
-
-    document: Document
-    arrays: Mapping[str, NDArray[Any]]
-    digest: str | None = None
+    from s3_retriever.storage.segments import Table
+    from s3_retriever.storage.stored import TableMaker
+    from s3_retriever.storage.writer import SegmentWriter
 
 
 def gather(
@@ -64,8 +44,11 @@ def gather(
     header: Mapping[str, Any],
     old: Contents | None,
     writer: SegmentWriter,
+    *,
     base: Contents | None = None,
     merge: MergeHeaders | None = None,
+    maker: TableMaker | None = None,
+    compact: bool = False,
 ) -> tuple[Contents, dict[str, str]]:
     """Write the arrays that are not stored yet.
 
@@ -74,10 +57,12 @@ def gather(
         documents: All that it shall hold.
         header: Its header.
         old: What it holds now.
-        writer: Takes the arrays.
+        writer: Takes the arrays; makes tables with the same maker.
         base: What the documents were made from, where `old` has changed since: both changes are
             then made.
         merge: Does the same for the headers.
+        maker: Makes tables where a segment has none that fit.
+        compact: Whether to merge segments that need not be; see `groups_to_write`.
 
     Returns:
         What the catalogue shall hold, and the texts that it does not hold yet, by digest.
@@ -93,6 +78,7 @@ def gather(
     old_texts = {entry.text for entry in old.entries} if old else set()
     entries: dict[str, Entry] = {}
     texts: dict[str, str] = {}
+    known: dict[str, Document] = {}
     layout = None
     for item in documents:
         arrays = _checked_arrays(item)
@@ -102,21 +88,66 @@ def gather(
             raise InputError(f"two documents have the id {entry.id!r}; give each its own")
         if entry.text not in old_texts:
             texts[entry.text] = item.document.text
-        known = stored.get(entry.id)
-        if known and known.arrays == entry.arrays:
-            place = (known.segment, known.first_row)
+        was = stored.get(entry.id)
+        if was and was.arrays == entry.arrays and (maker is None or was.text == entry.text):
+            place = was.segment, was.first_row, was.number
         else:
-            place = writer.add(arrays)
-        entries[entry.id] = entry._replace(segment=place[0], first_row=place[1])
+            place = writer.add(StoredDocument(item.document, arrays, entry.arrays))
+        entries[entry.id] = _placed(entry, *place)
+        known[entry.text] = item.document
     if base is not None and old is not None:
         entries = merged(folder, base.entries, entries, old.entries)
         header = merge(base.header, header, old.header) if merge else header
         _check_placed(folder, entries, {*segments, *writer.names})
-    _compact(folder, segments, entries, writer)
     writer.flush()
-    segments.update({segment.name: segment for segment in writer.written})
+    lying = _Lying(folder, segments, known)
+    _rewrite(lying, entries, writer, compact)
+    tables = _sound_tables(folder, old, maker)
+    if maker is not None:
+        _make_tables(lying, entries, tables, writer)
+    segments = segments | {segment.name: segment for segment in writer.written}
+    tables |= writer.tables
     used = {entry.segment: segments[entry.segment] for entry in entries.values()}
-    return Contents(header, used, tuple(entries.values())), texts
+    kept = {name: tables[name] for name in used if name in tables}
+    return Contents(header, used, kept, tuple(entries.values())), texts
+
+
+def _placed(entry: Entry, segment: str, first_row: int, number: int) -> Entry:
+    return entry._replace(segment=segment, first_row=first_row, number=number)
+
+
+class _Lying:
+    """Documents as they lie in an index.
+
+    Args:
+        folder: The index.
+        segments: Its segments by name.
+        known: Documents whose texts need not be read, by digests of the texts.
+    """
+
+    def __init__(
+        self, folder: Path, segments: Mapping[str, Segment], known: Mapping[str, Document]
+    ) -> None:
+        self.segments = segments
+        self._folder, self._known = folder, known
+        self._opened: dict[str, dict[str, NDArray[Any]]] = {}
+
+    def document(self, entry: Entry) -> StoredDocument:
+        """One of them, with its arrays as they are on the disk.
+
+        Raises:
+            IndexFileError: they are not what was written.
+        """
+        if entry.segment not in self._opened:
+            self._opened[entry.segment] = open_segment(self._folder, self.segments[entry.segment])
+        rows = slice(entry.first_row, entry.first_row + entry.rows)
+        arrays = {name: array[rows] for name, array in self._opened[entry.segment].items()}
+        if array_digest(arrays) != entry.arrays:
+            why = f"the arrays of document {entry.id!r} are not what was written"
+            raise damaged(self._folder, why)
+        known = self._known.get(entry.text)
+        text = stored_text(self._folder, entry.text) if known is None else known.text
+        return StoredDocument(Document(entry.id, text), arrays, entry.arrays)
 
 
 def _check_placed(folder: Path, entries: Mapping[str, Entry], segments: set[str]) -> None:
@@ -173,31 +204,49 @@ def _describe(item: StoredDocument, arrays: Mapping[str, NDArray[Any]]) -> Entry
         segment="",
         first_row=0,
         rows=row_count(arrays),
+        number=0,
     )
 
 
-def _compact(
-    folder: Path, segments: Mapping[str, Segment], entries: dict[str, Entry], writer: SegmentWriter
+def _rewrite(
+    lying: _Lying, entries: dict[str, Entry], writer: SegmentWriter, compact: bool
 ) -> None:
     """Write again what is in use of segments that are mostly out of use, or small and many."""
     live = Counter[str]()
     for entry in entries.values():
-        if entry.segment in segments:
-            live[entry.segment] += entry.rows
-    old = _needing_compaction([segments[name] for name in live], live)
-    opened = {segment.name: open_segment(folder, segment) for segment in old}
-    for entry in list(entries.values()):
-        if entry.segment not in opened:
-            continue
-        rows = slice(entry.first_row, entry.first_row + entry.rows)
-        arrays = {name: array[rows] for name, array in opened[entry.segment].items()}
-        if array_digest(arrays) != entry.arrays:
-            raise damaged(folder, f"the arrays of document {entry.id!r} are not what was written")
-        segment, first_row = writer.add(arrays)
-        entries[entry.id] = entry._replace(segment=segment, first_row=first_row)
+        live[entry.segment] += entry.rows
+    runs = [
+        [Used(name, live[name], lying.segments[name].rows) for name in own]
+        for old, own in groupby(live, key=lambda name: name in lying.segments)
+        if old
+    ]
+    for group in groups_to_write(runs, writer.limit, compact):
+        for entry in [entry for entry in entries.values() if entry.segment in group]:
+            entries[entry.id] = _placed(entry, *writer.add(lying.document(entry)))
+        writer.flush()
 
 
-def _needing_compaction(used: list[Segment], live: Mapping[str, int]) -> list[Segment]:
-    small = [segment for segment in used if segment.size < SMALL_BYTES]
-    crowded = small if len(small) > MANY_SMALL else []
-    return [s for s in used if s in crowded or 2 * live[s.name] < s.rows]
+def _sound_tables(folder: Path, old: Contents | None, maker: TableMaker | None) -> dict[str, Table]:
+    """Return the stored tables that need not be made again."""
+    if old is None or maker is None:
+        return {}
+    return {
+        name: table
+        for name, table in old.tables.items()
+        if maker.fits(table.made) and missing_or_cut(folder, table) is None
+    }
+
+
+def _make_tables(
+    lying: _Lying, entries: dict[str, Entry], tables: Mapping[str, Table], writer: SegmentWriter
+) -> None:
+    """Make the tables of segments that stay and have none that fit, of what is in use of each."""
+    lacking: dict[str, list[Entry]] = {}
+    for entry in entries.values():
+        if entry.segment in lying.segments and entry.segment not in tables:
+            lacking.setdefault(entry.segment, []).append(entry)
+    for segment, own in lacking.items():
+        own.sort(key=lambda entry: (entry.first_row, entry.number))
+        writer.add_tables(segment, [lying.document(entry) for entry in own])
+        for number, entry in enumerate(own):
+            entries[entry.id] = entry._replace(number=number)

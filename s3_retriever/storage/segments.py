@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from safetensors.numpy import save
 
-from s3_retriever.storage import files
-from s3_retriever.storage.failures import damaged, saving
-from s3_retriever.storage.journal import TEMPORARY
+from s3_retriever.storage.failures import damaged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,11 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from s3_retriever.storage.journal import Journal
-
 FOLDER = "segments"
-SEGMENT_BYTES = 64 * 2**20
-"""A segment is closed when it holds this many bytes of arrays."""
+SEGMENT_ROWS = 2**18
+"""A segment is closed when it holds this many rows."""
 
 DTYPES = {
     "BOOL": np.dtype(np.bool_),
@@ -75,72 +69,31 @@ class Segment(NamedTuple):
         return folder / self.file
 
 
-class SegmentWriter:
-    """Collects the arrays of documents and writes a segment whenever enough have come together.
+class Table(NamedTuple):
+    """One file of tables of a segment's documents, as the catalogue knows it.
 
-    Args:
-        folder: The index.
-        limit: Bytes of arrays at which a segment is closed.
-        journal: Where the name of each is noted before it is written.
+    Attributes:
+        segment: Name of the segment.
+        name: Stem of the file's name.
+        size: Length of the file in bytes.
+        sha256: Hex digest of the file.
+        made: By what, see `TableMaker.name`.
     """
 
-    def __init__(self, folder: Path, limit: int, journal: Journal) -> None:
-        self._folder = folder
-        self._limit = limit
-        self._journal = journal
-        self._start()
-        self.written: list[Segment] = []
-
-    def _start(self) -> None:
-        self._name = uuid.uuid4().hex
-        self._parts: list[Mapping[str, NDArray[np.generic]]] = []
-        self._rows = self._bytes = 0
-
-    def add(self, arrays: Mapping[str, NDArray[np.generic]]) -> tuple[str, int]:
-        """Take the arrays of one document, all of the same length and the layout of the others.
-
-        Returns:
-            Name of the segment they go into, and the row they start at.
-        """
-        place = (self._name, self._rows)
-        self._parts.append(arrays)
-        self._rows += row_count(arrays)
-        self._bytes += sum(array.nbytes for array in arrays.values())
-        if self._bytes >= self._limit:
-            self.flush()
-        return place
+    segment: str
+    name: str
+    size: int
+    sha256: str
+    made: str
 
     @property
-    def names(self) -> set[str]:
-        """Names of the segments written, and of the one that is being collected."""
-        return {self._name, *(segment.name for segment in self.written)}
+    def file(self) -> str:
+        """Path of the file below the index."""
+        return f"{FOLDER}/{self.name}{_SUFFIX}"
 
-    def flush(self) -> None:
-        """Write what has been collected, if anything.
-
-        Raises:
-            IndexFileError: it could not be written.
-        """
-        if not self._parts:
-            return
-        data = save({n: np.concatenate([p[n] for p in self._parts]) for n in self._parts[0]})
-        segment = Segment(self._name, self._rows, len(data), hashlib.sha256(data).hexdigest())
-        with saving(self._folder):
-            self._journal.note([segment.file])
-            write_whole(segment.path(self._folder), data)
-        self.written.append(segment)
-        self._start()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, bring it to the disk, and give it its own name."""
-    temporary = path.with_name(path.name + TEMPORARY)
-    files.remove(temporary)
-    with files.create(temporary) as file:
-        files.write(file, data)
-        files.sync(file)
-    files.replace(temporary, path)
-    files.sync_folder(path.parent)
+    def path(self, folder: Path) -> Path:
+        """Return where the file lies in the index `folder`."""
+        return folder / self.file
 
 
 def row_count(arrays: Mapping[str, NDArray[np.generic]]) -> int:
@@ -158,8 +111,8 @@ def array_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
     return digest.hexdigest()
 
 
-def missing_or_cut(folder: Path, segment: Segment) -> str | None:
-    """Return what is wrong with a segment's file at first sight, or ``None``."""
+def missing_or_cut(folder: Path, segment: Segment | Table) -> str | None:
+    """Return what is wrong with a file at first sight, or ``None``."""
     path = segment.path(folder)
     if not path.is_file():
         return f"{FOLDER}/{path.name} is missing"
@@ -178,17 +131,31 @@ def open_segment(folder: Path, segment: Segment) -> dict[str, NDArray[np.generic
     Raises:
         IndexFileError: the file is missing, has another size or does not hold what it should.
     """
+    views = open_arrays(folder, segment)
+    for name, view in views.items():
+        if len(view) != segment.rows:
+            why = f"{name} has {len(view)} rows, not {segment.rows}"
+            raise damaged(folder, f"segment {segment.name} has no valid header ({why})")
+    return views
+
+
+def open_arrays(folder: Path, segment: Segment | Table) -> dict[str, NDArray[np.generic]]:
+    """Map the arrays of a file likewise, whatever their lengths.
+
+    Raises:
+        IndexFileError: as for `open_segment`.
+    """
     wrong = missing_or_cut(folder, segment)
     if wrong:
         raise damaged(folder, wrong)
     data = np.asarray(np.memmap(segment.path(folder), dtype=np.uint8, mode="r"))
     try:
-        return _views(data, segment.rows)
+        return _views(data)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise damaged(folder, f"segment {segment.name} has no valid header ({error})") from error
 
 
-def _views(data: NDArray[np.uint8], rows: int) -> dict[str, NDArray[np.generic]]:
+def _views(data: NDArray[np.uint8]) -> dict[str, NDArray[np.generic]]:
     """Return the arrays of a safetensors file as views of its bytes."""
     start = 8 + int.from_bytes(data[:8].tobytes(), "little")
     header = json.loads(data[8:start].tobytes())
@@ -198,8 +165,6 @@ def _views(data: NDArray[np.uint8], rows: int) -> dict[str, NDArray[np.generic]]
             continue
         begin, end = entry["data_offsets"]
         view = data[start + begin : start + end].view(DTYPES[entry["dtype"]])
-        if entry["shape"][0] != rows:
-            raise ValueError(f"{name} has {entry['shape'][0]} rows, not {rows}")
         views[name] = view.reshape(entry["shape"])
     return views
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from s3_retriever.storage.catalogue import Contents, Entry
-    from s3_retriever.storage.segments import Segment
+    from s3_retriever.storage.segments import Segment, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ def problems(folder: Path, connection: sqlite3.Connection, contents: Contents) -
         yield f"segment {name} is not in the catalogue"
     for name, segment in contents.segments.items():
         yield from _segment_problems(folder, segment, entries[name])
+    for table in contents.tables.values():
+        yield from _table_problems(folder, table, entries[table.segment])
 
 
 def _catalogue_problems(connection: sqlite3.Connection) -> Iterator[str]:
@@ -74,12 +76,24 @@ def _catalogue_problems(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"catalogue: the text {digest} is not what was written"
 
 
+def _file_problem(folder: Path, own: Segment | Table) -> str | None:
+    wrong = missing_or_cut(folder, own)
+    if wrong is None and file_digest(own.path(folder)) != own.sha256:
+        wrong = f"{own.file} does not have the checksum it was written with"
+    return wrong
+
+
+def _table_problems(folder: Path, table: Table, entries: Sequence[Entry]) -> Iterator[str]:
+    wrong = _file_problem(folder, table)
+    if wrong:
+        yield wrong
+    numbers = [entry.number for entry in entries]
+    if len({*numbers}) < len(numbers) or min(numbers, default=0) < 0:
+        yield f"the tables of segment {table.segment} do not tell its documents apart"
+
+
 def _segment_problems(folder: Path, segment: Segment, entries: Sequence[Entry]) -> Iterator[str]:
-    wrong = missing_or_cut(folder, segment)
-    if wrong is None and file_digest(segment.path(folder)) != segment.sha256:
-        wrong = (
-            f"segments/{segment.path(folder).name} does not have the checksum it was written with"
-        )
+    wrong = _file_problem(folder, segment)
     if wrong:
         yield wrong
         return

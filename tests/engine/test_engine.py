@@ -16,6 +16,7 @@ from s3_retriever.config import ScanConfig, SearchConfig
 from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine import index as engine
+from s3_retriever.engine.parts import parts_of
 from s3_retriever.engine.store import State
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def test_codes_are_not_copied_for_a_search(tiny_backbone: Backbone, bank: Bank) 
     arrays = (part.numpy() for part in (codes.latents, codes.values, codes.residual))
     entries = [(document, TokenCodes(*arrays, ends - 1, ends)) for document in documents[:1]]
     entries.append((documents[1], entries[0][1]))
-    index = EndogenousIndex(tiny_backbone, State(entries, bank, SCAN))
+    index = EndogenousIndex(tiny_backbone, State(parts_of(entries, bank), bank, SCAN))
     for filter in (None, {"n": 1}):
         tracemalloc.start()
         index.search(QUESTION, filter=filter, bm25=False, second_hop=False)

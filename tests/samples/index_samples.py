@@ -50,3 +50,28 @@ def loaded(folder):
 
 def segment_files(folder):
     return {path.name for path in (folder / "segments").iterdir()}
+
+
+class SampleTables:
+    """Tables of a segment: of each document, how often it has each value, and its text's length."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def fits(self, name):
+        return name == self.name
+
+    def make(self, documents):
+        counts = [np.bincount(d.arrays["values"].ravel(), minlength=256) for d in documents]
+        lengths = [len(d.document.text) for d in documents]
+        return {"counts": np.stack(counts).astype(np.uint16), "lengths": np.array(lengths)}
+
+
+def check_tables(folder, *names):
+    """Every segment has tables of one of these names, which are those of its documents."""
+    for segment in load_index(folder).segments:
+        assert segment.made in names
+        expected = SampleTables("").make(segment.documents)
+        assert segment.tables.keys() == expected.keys()
+        for name, array in segment.tables.items():
+            np.testing.assert_array_equal(array[[*segment.numbers]], expected[name])

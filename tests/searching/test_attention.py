@@ -23,7 +23,6 @@ from s3_retriever.searching.fusion import Scores, fuse, standardise
 from s3_retriever.searching.lexical import LexicalScorer
 from s3_retriever.searching.passages import blocks
 from s3_retriever.searching.scorer import NOTHING, Asked, IndexedText
-from s3_retriever.searching.sums import SentenceSums
 from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def normal(*shape: int, seed: int) -> Tensor:
 def scored(
     kind: Any, questions: Any, bank: Bank, codes: Codes, passages: Passages, skips: Any
 ) -> Tensor:
-    text = IndexedText((), passages, joined(codes, 7, 7, 20), bank, SentenceSums())
+    text = IndexedText((), passages, joined(codes, 7, 7, 20), bank)
     asked = [Asked("", *both) for both in zip(questions, skips, strict=True)]
     return kind(text).scores(asked, np.arange(len(passages)), WEIGHING)
 

@@ -64,7 +64,7 @@ def test_scores_of_whole_documents_are_those_of_rank_bm25(
         whole[number] += own
     ranker = BM25Okapi(whole)
     assert any(value == ranker.epsilon * ranker.average_idf for value in ranker.idf.values())
-    result = dense(Bm25(WordPostings.of(texts).joined(groups)), question, len(whole))
+    result = dense(Bm25(WordPostings.of(texts).grouped(groups)), question, len(whole))
     np.testing.assert_allclose(result, ranker.get_scores(words(question)), rtol=1e-9)
 
 

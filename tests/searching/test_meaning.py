@@ -24,7 +24,7 @@ from s3_retriever.searching.meaning import MeaningScorer
 from s3_retriever.searching.passages import Passages
 from s3_retriever.searching.scorer import Asked
 from s3_retriever.searching.searcher import Searcher
-from s3_retriever.searching.sums import SentenceSums, sentence_sums
+from s3_retriever.searching.sums import sentence_sums
 from small_corpus import QUESTIONS, SOURCES
 
 if TYPE_CHECKING:
@@ -78,30 +78,6 @@ def test_a_sentence_is_the_sum_of_its_tokens(
     close(sentence_sums(bounds, head, keys), expected)
 
 
-def made(sums: SentenceSums, text: IndexedText) -> Tensor:
-    return sums.of(text.passages, text.codes, text.bank)
-
-
-def test_sums_are_made_once_for_each_document(
-    text: IndexedText, bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, sums = made(SentenceSums(), text), SentenceSums()
-
-    def of(*numbers: int) -> IndexedText:
-        documents = [DOCUMENTS[number] for number in numbers]
-        codes = [text.codes.parts[number] for number in numbers]
-        return indexed_text(documents, codes, bank, sums)
-
-    rows = [whole[text.passages.of_document(number)] for number in range(len(DOCUMENTS))]
-    close = partial(torch.testing.assert_close, rtol=1e-4, atol=0.1)
-    close(made(sums, of(1)), rows[1])
-    close(made(sums, of(2, 1, 0)), torch.cat([rows[2], rows[1], rows[0]]))
-    monkeypatch.setattr("s3_retriever.searching.sums.sentence_sums", None)
-    close(made(sums, of(0, 2)), torch.cat([rows[0], rows[2]]))
-    with pytest.raises(TypeError):
-        made(sums, text)
-
-
 def test_scores_are_cosines_with_what_stands_near(text: IndexedText) -> None:
     head, passages, weighing = text.bank.sentences, text.passages, Weighing(meaning_reach=80.0)
     assert head is not None
@@ -148,7 +124,7 @@ def test_vectors_are_made_once_for_a_reach(
 def test_a_sentence_without_tokens_has_a_score(text: IndexedText) -> None:
     bounds = text.passages.bounds.copy()
     bounds[2] = bounds[1]
-    empty = replace(text, passages=replace(text.passages, bounds=bounds))
+    empty = replace(text, passages=replace(text.passages, bounds=bounds), tables=None)
     found = MeaningScorer(empty).scores([asked()], np.arange(len(empty.passages)), Weighing())
     assert torch.isfinite(found).all()
 

@@ -57,7 +57,7 @@ def queries(tiny_backbone: Backbone, bank: Bank) -> Tensor:
 @pytest.fixture(scope="module")
 def find(codes: dict[str, TokenCodes], bank: Bank, queries: Tensor) -> Any:
     """Search the corpus by settings, or for some of its documents."""
-    corpus = Corpus([(document, codes[document.id]) for document in DOCUMENTS], bank)
+    corpus = Corpus((), bank).plus((own, codes[own.id]) for own in DOCUMENTS)
 
     def run(config: SearchConfig, keep: Any = None) -> tuple[Span, ...]:
         return spans_of(corpus.searcher(keep and kept_by(keep)), queries, config)
@@ -142,7 +142,7 @@ def test_filters_that_keep_all_or_none(find: Any) -> None:
 
 
 def test_few_filtered_corpora_are_kept(codes: dict[str, TokenCodes], bank: Bank) -> None:
-    corpus = Corpus([(document, codes[document.id]) for document in DOCUMENTS], bank)
+    corpus = Corpus((), bank).plus((own, codes[own.id]) for own in DOCUMENTS)
     made = []
     for number in range(1, 15):
         keep = kept_by([number >> bit & 1 for bit in range(4)])

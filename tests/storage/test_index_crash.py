@@ -17,7 +17,16 @@ import pytest
 from safetensors.numpy import load_file
 
 import s3_retriever.storage as package
-from index_samples import HEADER, expected, loaded, sample, samples, segment_files
+from index_samples import (
+    HEADER,
+    SampleTables,
+    check_tables,
+    expected,
+    loaded,
+    sample,
+    samples,
+    segment_files,
+)
 from s3_retriever.errors import IndexFileError
 from s3_retriever.storage import catalogue, files, index_info, save_index, verify_index
 from s3_retriever.storage import folder as storage_folder
@@ -42,7 +51,7 @@ CALLS = [
 DATABASE_CALLS = {"connect", "execute", "execute_many"}
 
 SMALL_AND_QUICK = [
-    (storage_folder, "SEGMENT_BYTES", 1500),
+    (storage_folder, "SEGMENT_ROWS", 53),
     (catalogue, "SYNCHRONOUS", "OFF"),
     (files.os, "fsync", lambda descriptor: None),
 ]
@@ -82,11 +91,21 @@ def copy_of(template, folder):
 
 
 def save_old(folder):
-    save_index(folder, documents=OLD, header=HEADER, attached=OLD_BANK)
+    maker = SampleTables("old")
+    save_index(folder, documents=OLD, header=HEADER, attached=OLD_BANK, maker=maker)
 
 
 def save_new(folder):
-    save_index(folder, documents=NEW, header=NEW_HEADER, attached=NEW_BANK)
+    """Also makes other tables for what stays, and merges what was added bit by bit."""
+    maker = SampleTables("new")
+    save_index(
+        folder,
+        documents=NEW,
+        header=NEW_HEADER,
+        attached=NEW_BANK,
+        maker=maker,
+        compact=True,
+    )
 
 
 def attached(folder):
@@ -105,6 +124,7 @@ def check_whole(folder, template, *, saved=None):
     if (folder / "catalogue.sqlite").exists():
         state = loaded(folder)
         assert verify_index(folder).problems == ()
+        check_tables(folder, "new" if state[0] == NEW_HEADER else "old")
     else:
         state = None
     old = loaded(template) if template.exists() else None
@@ -118,7 +138,7 @@ def check_whole(folder, template, *, saved=None):
         assert (state == new) is saved
     save_new(folder)
     assert loaded(folder) == new
-    assert len(segment_files(folder)) == index_info(folder).segments
+    assert len(segment_files(folder)) == 2 * index_info(folder).segments
     assert attached(folder) == NEW_BANK
     names = {"catalogue.sqlite", "segments", "lock", f"bank-{'1' * 16}"}
     assert {path.name for path in folder.iterdir()} == names

@@ -13,7 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_samples import HEADER, expected, loaded, plain, sample, samples, segment_files
+from index_samples import (
+    HEADER,
+    SampleTables,
+    expected,
+    loaded,
+    plain,
+    sample,
+    samples,
+    segment_files,
+)
 from s3_retriever.documents import Document
 from s3_retriever.errors import FormatVersionError, IndexFileError
 from s3_retriever.storage import (
@@ -98,10 +107,10 @@ def test_a_catalogue_of_someone_else_is_left_alone(tmp_path, use, contents):
 
 @pytest.mark.parametrize("use", [*READERS, save_into])
 def test_a_newer_format_version(folder, use):
-    change(folder, "PRAGMA user_version = 2")
-    with pytest.raises(FormatVersionError, match=r"version 2, newer than 1.*pip install --upgrade"):
+    change(folder, "PRAGMA user_version = 3")
+    with pytest.raises(FormatVersionError, match=r"version 3, newer than 2.*pip install --upgrade"):
         use(folder)
-    change(folder, "PRAGMA user_version = 1")
+    change(folder, "PRAGMA user_version = 2")
     assert loaded(folder) == expected(samples(3))
 
 
@@ -115,7 +124,7 @@ def test_a_truncated_catalogue(folder, use, keep):
 
 
 @pytest.mark.parametrize("use", READERS)
-@pytest.mark.parametrize("table", ["header", "segments", "documents"])
+@pytest.mark.parametrize("table", ["header", "segments", "tables", "documents"])
 def test_a_catalogue_without_a_table(folder, use, table):
     change(folder, f"DROP TABLE {table}")
     with pytest.raises(IndexFileError, match="damaged"):
@@ -209,11 +218,25 @@ def test_verify_finds_a_flipped_bit_anywhere_in_a_segment(folder):
     assert verify_index(folder).ok
 
 
+def test_verify_finds_a_flipped_bit_anywhere_in_tables(folder):
+    save_index(folder, documents=samples(3), header=HEADER, maker=SampleTables("one"))
+    (table,) = load_index(folder).version.contents.tables.values()
+    path = table.path(folder)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 97):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        assert not verify_index(folder).ok
+    path.write_bytes(whole)
+    assert verify_index(folder).ok
+
+
 def test_flipped_bits_in_the_catalogue_are_found_or_do_no_harm(folder):
     path = folder / "catalogue.sqlite"
     whole, choose = path.read_bytes(), random.Random(1)
     found = 0
-    for _ in range(300):
+    for _ in range(500):
         damaged = bytearray(whole)
         damaged[choose.randrange(len(whole))] ^= 1 << choose.randrange(8)
         path.write_bytes(damaged)

@@ -11,6 +11,8 @@ from safetensors.numpy import load_file
 
 from index_samples import (
     HEADER,
+    SampleTables,
+    check_tables,
     expected,
     loaded,
     plain,
@@ -23,15 +25,17 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import IndexConflictError, IndexFileError, InputError
 from s3_retriever.storage import (
     StoredDocument,
-    gather,
+    catalogue,
     holding,
     index_info,
     load_index,
     save_index,
+    tiers,
     verify_index,
 )
 from s3_retriever.storage import folder as storage_folder
 from s3_retriever.storage.journal import JOURNAL, Journal
+from s3_retriever.storage.tiers import Used, groups_to_write
 
 
 @pytest.fixture
@@ -135,11 +139,11 @@ def test_the_catalogue_is_durable_and_in_one_file(folder):
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (1,)
     assert {p.name for p in folder.iterdir()} == {"catalogue.sqlite", "segments", "lock"}
-    assert index_info(folder).format_version == storage_folder.FORMAT_VERSION
+    assert index_info(folder).format_version == catalogue.FORMAT_VERSION
 
 
 def test_large_documents_are_spread_over_segments(folder, monkeypatch):
-    monkeypatch.setattr(storage_folder, "SEGMENT_BYTES", 3000)
+    monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 107)
     documents = samples(10, tokens=50)
     save(folder, documents)
     assert index_info(folder).segments == 4
@@ -219,19 +223,57 @@ def test_a_segment_is_compacted_when_more_than_half_is_dead(folder):
     assert len(load_file(path)["values"]) == index_info(folder).tokens == 80
 
 
-def test_many_small_segments_are_merged(folder, monkeypatch):
-    monkeypatch.setattr(gather, "MANY_SMALL", 4)
+def test_small_segments_are_merged_by_tiers(folder):
+    documents, counts = [], []
+    for i in range(40):
+        documents.append(sample(f"d{i}", 10, i))
+        save(folder, documents)
+        counts.append(len(segment_files(folder)))
+    assert max(counts) <= 2 * tiers.FAN and counts[-1] < 12
+    assert loaded(folder) == expected(documents)
+
+
+def test_compacting_merges_all_that_fit_together(folder, monkeypatch):
     documents = []
     for i in range(6):
         documents.append(sample(f"d{i}", 10 + i, i))
         save(folder, documents)
-    assert len(segment_files(folder)) == 1
+    documents.pop(2)
+    save(folder, documents)
+    assert len(segment_files(folder)) == 5
+    save_index(folder, documents=documents, header=HEADER, compact=True)
+    (path,) = (folder / "segments").iterdir()
+    assert len(load_file(path)["values"]) == sum(len(d.arrays["values"]) for d in documents)
     assert loaded(folder) == expected(documents)
+    save_index(folder, documents=documents, header=HEADER, compact=True)
+    assert segment_files(folder) == {path.name}
+    monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 30)
+    save(folder, [*documents, *(sample(f"e{i}", 20, 50 + i) for i in range(2))])
+    save_index(folder, documents=load_index(folder).documents, header=HEADER, compact=True)
+    assert verify_index(folder).ok and len(segment_files(folder)) == 2
+
+
+@pytest.mark.parametrize("sizes", [[5] * 7, [100, *[5] * 7], [5, 100] * 4, [1] * 8, [900] * 8])
+def test_a_merge_at_least_doubles_its_largest_segment(sizes):
+    run = [Used(str(n), size, size) for n, size in enumerate(sizes)]
+    for group in groups_to_write([run], 1000):
+        own = [sizes[int(name)] for name in group]
+        assert 2 * max(own) <= sum(own) <= 1000
+        assert [int(name) for name in group] == sorted(map(int, group))
+
+
+def test_what_is_out_of_use_is_written_anew():
+    run = [Used("a", 10, 10), Used("b", 4, 10), Used("c", 5, 10)]
+    assert groups_to_write([run], 1000) == [("b",)]
+    assert groups_to_write([run[:1], run[1:]], 1000, compact=True) == [("b", "c")]
+    assert groups_to_write([run], 12, compact=True) == [("b", "c")]
+    assert groups_to_write([run[:1]], 12, compact=True) == []
 
 
 def test_random_histories(folder, monkeypatch):
-    monkeypatch.setattr(storage_folder, "SEGMENT_BYTES", 2500)
-    monkeypatch.setattr(gather, "MANY_SMALL", 6)
+    """With tables, whose maker changes now and then."""
+    monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 89)
+    monkeypatch.setattr(tiers, "FAN", 3)
     choose = random.Random(5)
     current = {}
     for step in range(40):
@@ -241,14 +283,72 @@ def test_random_histories(folder, monkeypatch):
         for name in choose.sample(sorted(current), choose.randint(0, len(current) // 2)):
             del current[name]
         documents = choose.sample(list(current.values()), len(current))
-        save(folder, documents, {"step": step})
+        maker, compact = SampleTables(f"maker {step // 15}"), step % 9 == 5
+        save_index(folder, documents=documents, header={"step": step}, maker=maker, compact=compact)
+        assert verify_index(folder).problems == ()
+        check_tables(folder, maker.name)
         index = load_index(folder)
         assert plain(index) == expected(documents, {"step": step})
         info = index_info(folder)
-        assert len(segment_files(folder)) == info.segments
+        assert len(segment_files(folder)) == 2 * info.segments
         files = (folder / "segments").iterdir()
-        assert sum(path.stat().st_size for path in files) == info.segment_bytes
+        assert sum(path.stat().st_size for path in files) == info.segment_bytes + info.table_bytes
         current = {item.document.id: item for item in index.documents}
+
+
+def save_with(maker, folder, documents, **options):
+    save_index(folder, documents=documents, header=HEADER, maker=maker, **options)
+    check_tables(folder, maker.name)
+
+
+def test_tables_are_made_once_and_a_deletion_leaves_them(folder):
+    made = []
+
+    class Counting(SampleTables):
+        def make(self, documents):
+            made.append([item.document.id for item in documents])
+            return super().make(documents)
+
+    documents = samples(4)
+    save_with(Counting("one"), folder, documents)
+    save_with(Counting("one"), folder, [*documents, sample("new", 9, 99)])
+    save_with(Counting("one"), folder, documents[1:])
+    assert made == [["d0", "d1", "d2", "d3"], ["new"]]
+    assert [s.numbers for s in load_index(folder).segments] == [(1, 2, 3)]
+    save_with(Counting("two"), folder, documents[1:])
+    assert made[2:] == [["d1", "d2", "d3"]]
+    assert [s.numbers for s in load_index(folder).segments] == [(0, 1, 2)]
+    save_with(Counting("two"), folder, documents[1:3], compact=True)
+    assert made[3:] == [["d1", "d2"]]
+    changed = Document("d2", documents[2].document.text + "!")
+    save_with(Counting("two"), folder, [documents[1], replace(documents[2], document=changed)])
+    assert made[4:] == [["d2"]]
+
+
+def test_without_a_maker_no_tables_are_kept(folder):
+    save_with(SampleTables("one"), folder, samples(3))
+    save(folder, samples(3))
+    (segment,) = load_index(folder).segments
+    assert segment.tables is None and len(segment_files(folder)) == 1
+
+
+def test_tables_of_documents_of_another_process(folder):
+    """They are made of texts and arrays as they lie in the folder."""
+    maker = SampleTables("one")
+    save_with(maker, folder, samples(2))
+    base = load_index(folder).version
+    save_with(maker, folder, [*samples(2), sample("theirs", 5, 50)])
+    options = {"base": base, "compact": True}
+    save_with(SampleTables("two"), folder, [*samples(2), sample("ours", 6, 60)], **options)
+    assert [item.document.id for item in load_index(folder).documents][2:] == ["theirs", "ours"]
+    assert verify_index(folder).ok
+
+
+def test_tables_without_tokens(folder):
+    none = [sample("a", 0, 1), sample("b", 0, 2), sample("c", 3, 3)]
+    save_with(SampleTables("one"), folder, none)
+    save_with(SampleTables("one"), folder, none[1:])
+    save_with(SampleTables("two"), folder, none[1:])
 
 
 def test_equal_texts_are_kept_once(folder):

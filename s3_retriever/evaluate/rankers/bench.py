@@ -10,6 +10,7 @@ import numpy as np
 from s3_retriever.codec.codes import TokenCodes
 from s3_retriever.config import ScanConfig
 from s3_retriever.engine import EndogenousIndex
+from s3_retriever.engine.parts import parts_of
 from s3_retriever.engine.resolve import resolve_bank
 from s3_retriever.engine.store import State
 from s3_retriever.evaluate.rankers.chunk_scorers import Lexical, Vectors
@@ -135,7 +136,7 @@ class Bench:
 
     def _index(self, codes: Sequence[TokenCodes], report: ScanReport) -> EndogenousIndex:
         entries = zip(self.documents, codes, strict=True)
-        state = State(entries, self.bank, self.scan, report=report)
+        state = State(parts_of(entries, self.bank), self.bank, self.scan, report=report)
         return EndogenousIndex(self.backbone, state)
 
 
