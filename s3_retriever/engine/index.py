@@ -179,10 +179,11 @@ class EndogenousIndex:
         progress: bool = False,
         on_error: OnError = "raise",
     ) -> tuple[str, ...]:
-        """Add documents, each in the place of the one that has its id, if any.
+        """Add documents, each instead of the one that has its id, if any.
 
-        A text that is there already is not read again. Where anything fails, nothing changes, and
-        no search sees an old document gone and the new one not yet there.
+        A text that is there already is not read again; what is new or changed comes last. Where
+        anything fails, nothing changes, and no search sees an old document gone and the new one not
+        yet there.
 
         Args:
             documents: As for `build`; none at all is no error.

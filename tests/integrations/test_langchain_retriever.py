@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from copy import copy
 
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
@@ -173,12 +174,15 @@ def test_a_batch_takes_one_forward_pass(retriever):
     """The second hop is left out: it reads each question again, behind its best span."""
     one_hop = EndogenousRetriever(index=retriever.index, k=3, second_hop=False)
     single = [one_hop.invoke(question) for question in QUESTIONS]
+    fresh = [  # which have read no question yet
+        EndogenousRetriever(index=copy(retriever.index), k=3, second_hop=False) for _ in range(2)
+    ]
     passes = []
     layer = retriever.index.backbone.model.model.layers[0]
     handle = layer.register_forward_pre_hook(lambda _, inputs: passes.append(len(inputs[0])))
     try:
-        assert one_hop.batch(list(QUESTIONS)) == single
-        assert asyncio.run(one_hop.abatch(list(QUESTIONS))) == single
+        assert fresh[0].batch(list(QUESTIONS)) == single
+        assert asyncio.run(fresh[1].abatch(list(QUESTIONS))) == single
     finally:
         handle.remove()
     assert passes == [len(QUESTIONS)] * 2

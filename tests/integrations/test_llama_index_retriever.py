@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from copy import copy
 
 import pytest
 from llama_index.core import Document, QueryBundle
@@ -260,6 +261,7 @@ async def test_many_tasks_get_their_own_answers(retriever):
 
 
 async def test_async_retrieval_waits_off_the_loop(retriever):
+    retriever = EndogenousRetriever(copy(retriever.index), similarity_top_k=3)  # has read nothing
     with retriever.index.backbone.lock:
         waiting = asyncio.create_task(retriever.aretrieve(KEEPER))
         await asyncio.sleep(0.1)

@@ -110,7 +110,7 @@ def test_the_best_sentences_are_among_those_that_are_read(
         shared.append(len({*best} & {*found}))
         both = torch.stack([quick.parts["s3"], slow.parts["s3"]])[:, best]
         alike.append(float(torch.corrcoef(both)[0, 1]))
-    assert np.mean(shared) >= 16 and np.mean(alike) > 0.75
+    assert np.mean(shared) >= 14 and np.mean(alike) > 0.7  # by chance 4, and 0
 
 
 def test_codes_of_candidates_alone_are_read(
