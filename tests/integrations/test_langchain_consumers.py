@@ -241,9 +241,7 @@ async def test_the_event_loop_runs_while_fifty_tasks_search(retriever, monkeypat
 
     asked = [f"{QUESTIONS[number % 3]} ({number})" for number in range(50)]
     expected = [retriever.invoke(question) for question in asked]
-    retriever = EndogenousRetriever(
-        index=copy.copy(retriever.index), k=3
-    )  # has read no question yet
+    retriever = EndogenousRetriever(index=copy.copy(retriever.index), k=3)
     monkeypatch.setattr(Searcher, "spans", cut_spans)
     layer = retriever.index.backbone.model.model.layers[0]
     handle = layer.register_forward_pre_hook(lambda *_: await_tick("read"))
