@@ -117,6 +117,7 @@ class Weighing(Config):
         hop_sources: How many documents contribute their best span to the second hop.
         hop_temperature: A source span d below the best one counts ``exp(-d / hop_temperature)``,
             and a direct answer likewise; see `s3_retriever.searching.second_hop.with_hop`.
+        hop_least: A source span that counts less leads nowhere and is not read.
         span_characters: A span grows by whole sentences until it has so many characters.
         others: Weights of further scorers, by their names in `s3_retriever.searching.scorers`.
     """
@@ -132,6 +133,7 @@ class Weighing(Config):
     hop: float = Field(default=0.8, ge=0)
     hop_sources: int = Field(default=3, ge=1)
     hop_temperature: float = Field(default=3.0, gt=0)
+    hop_least: float = Field(default=0.1, gt=0, le=1)
     span_characters: int = Field(default=240, ge=0)
     others: Mapping[str, float] = Field(default_factory=dict)
 
