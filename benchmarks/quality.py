@@ -166,7 +166,9 @@ LEAST = (1e-6, 0.05, 0.2, 0.4)
 def by_leads() -> list[Contender]:
     """Ours whole, without a second hop, and with more and fewer spans that lead on."""
     rows = {"no second hop": partial(searched, config=ALL.replace(second_hop=False))}
-    rows |= {f"spans of weight {least:g} lead on": weighed(Weighing(hop_least=least)) for least in LEAST}
+    rows |= {
+        f"spans of weight {least:g} lead on": weighed(Weighing(hop_least=least)) for least in LEAST
+    }
     return [contenders()["attention+bm25"], *(reference(t, b) for t, b in rows.items())]
 
 

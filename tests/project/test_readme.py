@@ -10,9 +10,9 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import made_files
 import pytest
 
+import made_files
 from s3_retriever.cli.main import COMMANDS, _parse, main
 from s3_retriever.config import ScanConfig, Weighing
 from s3_retriever.fitting import builtin_bank, builtin_sets
