@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.config import Weighing
     from s3_retriever.searching.cells import Cells
+    from s3_retriever.searching.passages import Passages
     from s3_retriever.searching.scorer import Asked, IndexedText
 
 SHARE = 5e-5
@@ -65,20 +66,31 @@ class CellAttention:
         return FirstLook(self, asked)
 
     @cached_property
-    def sample(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sentences that stand for all in means and deviations.
-
-        Returns:
-            Numbers of the sentences ``int64[S]``, in short runs, and ``bool[S]``, whether they are
-            counted or only share with those that are.
-        """
+    def sample(self) -> _Sample:
+        """Sentences that stand for all in means and deviations, in short runs."""
         count = len(self.text.passages)
-        if count <= _SAMPLES * _RUN:
-            return np.arange(count), np.ones(count, dtype=bool)
-        firsts = np.linspace(0, count - _RUN, _SAMPLES).astype(np.int64)
-        within = np.arange(_RUN)
-        counted = (within >= _EDGE) & (within < _RUN - _EDGE)
-        return (firsts[:, None] + within).ravel(), np.tile(counted, _SAMPLES)
+        numbers, counted = np.arange(count), np.ones(count, dtype=bool)
+        if count > _SAMPLES * _RUN:
+            firsts = np.linspace(0, count - _RUN, _SAMPLES).astype(np.int64)
+            within = np.arange(_RUN)
+            numbers = (firsts[:, None] + within).ravel()
+            counted = np.tile((within >= _EDGE) & (within < _RUN - _EDGE), _SAMPLES)
+        return _Sample(numbers, counted, self.text.passages.some(numbers))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sample:
+    """Some sentences.
+
+    Attributes:
+        numbers: ``int64[S]``, ascending.
+        counted: ``bool[S]``, whether they are counted or only share with those that are.
+        passages: They alone.
+    """
+
+    numbers: np.ndarray
+    counted: np.ndarray
+    passages: Passages
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,12 +139,14 @@ class FirstLook:
     def _head(self, part: slice, head: int) -> _Head:
         postings = self._whole.postings[self._calibration.tap_of_head[head]]
         y, cells = self._y[part, head], postings.cells
-        sizes = postings.sizes - postings.counts(self._left_out)
+        sizes = torch.from_numpy(postings.sizes - postings.counts(self._left_out)).float()
         logits = y @ cells.means.T
+        highest = logits.amax(1, keepdim=True)
+        share = logits.sub_(highest).exp_()
+        total = (share @ sizes).clamp_min(1e-30)
+        share /= total[:, None]
         widening = _widening(torch.einsum("id,de,ie->i", y, cells.spread, y))
-        log_sizes = torch.from_numpy(np.log(np.maximum(sizes, 1e-30)).astype(np.float32))
-        log_mass = torch.logsumexp(logits + log_sizes, 1) + widening
-        share = torch.exp(logits + (widening - log_mass)[:, None])
+        log_mass = highest[:, 0] + torch.log(total) + widening
         return _Head(share, log_mass, *self._posts(postings, share.numpy()))
 
     def _posts(
@@ -170,10 +184,10 @@ class FirstLook:
         return self._sampled[constants]
 
     def _sums_of_sample(self, weighing: Weighing) -> Tensor:
-        numbers, _ = self._whole.sample
+        sample = self._whole.sample
+        numbers = sample.numbers
         tokens, firsts, owning = _tokens_of(self._passages.bounds, numbers)
         asked_of = (numbers < self._asked.without.start) | (numbers >= self._asked.without.stop)
-        some = self._passages.some(numbers)
         sums = torch.zeros(len(numbers), len(self._calibration.heads))
         for part, head, found in self._heads():
             tap = self._calibration.tap_of_head[head]
@@ -183,7 +197,8 @@ class FirstLook:
                 shares = np.maximum.reduceat(found.share.numpy().T[cell], firsts)
                 best[torch.from_numpy(owning)] = torch.from_numpy(shares)
             best *= torch.from_numpy(asked_of)[:, None]
-            sums[:, head] += some.smooth(best, weighing.reach, weighing.power).sum(1)
+            smooth = sample.passages.smooth(best, weighing.reach, weighing.power)
+            sums[:, head] += smooth.sum(1)
         return sums
 
     def scores(self, weighing: Weighing) -> Tensor:
@@ -192,8 +207,8 @@ class FirstLook:
         sums = torch.from_numpy(self._sums).float()
         joined = weights @ (sums / sums.std(1, correction=0, keepdim=True).clamp_min(1e-9))
         near = self._passages.spread(joined.square(), weighing.reach).sqrt()
-        _, counted = self._whole.sample
-        sample = standardise(self._sample(weighing)[torch.from_numpy(counted)]) @ weights
+        counted = torch.from_numpy(self._whole.sample.counted)
+        sample = standardise(self._sample(weighing)[counted]) @ weights
         return standardise(near) * sample.std(correction=0)
 
     def documents(self) -> Tensor:
@@ -215,8 +230,8 @@ class FirstLook:
             weighing: How far neighbours share.
         """
         exact = self._exact(candidates, weighing)
-        numbers, counted = self._whole.sample
-        rest = counted & ~np.isin(numbers, candidates)
+        chosen = self._whole.sample
+        rest = chosen.counted & ~np.isin(chosen.numbers, candidates)
         others = len(self._passages) - len(candidates)
         mean, square = exact.sum(0), exact.square().sum(0)
         if others and rest.any():

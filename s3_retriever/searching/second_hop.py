@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
+from s3_retriever.searching.fusion import union
 from s3_retriever.searching.peaks import pick
 
 if TYPE_CHECKING:
@@ -98,5 +98,5 @@ def with_hop(
         beyond = led.over(len(text.passages), 0.0)
         beyond[source.home] = 0
         hops.append(torch.exp((source.score - highest) / temperature) * beyond)
-    reached = np.unique(np.concatenate([led.candidates for led in found]))
+    reached = union(*(led.candidates for led in found))
     return scores.plus("hop", torch.stack(hops).amax(0), reached)
