@@ -9,6 +9,7 @@ import torch
 
 from s3_retriever.searching.bm25 import Bm25
 from s3_retriever.searching.fusion import standardise, standardise_some
+from s3_retriever.searching.neighbours import Neighbours
 from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
@@ -40,16 +41,15 @@ class LexicalScorer:
         if not len(holding):
             return torch.zeros(len(candidates))
         passages, everything = self._passages, len(self._passages)
-        values = torch.zeros(everything)
-        values[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
+        values = torch.from_numpy(scores).float()
         if _MANY * len(holding) > everything:
-            smooth = passages.smooth(values, weighing.reach, weighing.power)
+            whole = torch.zeros(everything).index_copy(0, torch.from_numpy(holding), values)
+            smooth = passages.smooth(whole, weighing.reach, weighing.power)
             return standardise(smooth)[torch.from_numpy(candidates)]
-        near = passages.near(holding, weighing.reach)
-        some = passages.some(near)
-        smooth = some.smooth(values[torch.from_numpy(near)], weighing.reach, weighing.power)
+        neighbours = Neighbours.of(passages, holding, weighing.reach)
+        smooth = neighbours.lend(values, weighing.power)
         found, rest = standardise_some(smooth, everything)
-        return spread_out(near, found, rest, candidates)
+        return spread_out(neighbours.near, found, rest, candidates)
 
 
 def spread_out(numbers: np.ndarray, scores: Tensor, rest: float, candidates: np.ndarray) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
 MIN_NEIGHBOUR_WEIGHT = 0.02
 """`Passages.smooth` leaves out neighbours whose weight is below this."""
 
-_MOST_NEIGHBOURS = 64
+MOST_NEIGHBOURS = 64
+"""On each side."""
+
 _FARTHEST = 4000  # characters
 _REACHES_KEPT = 4
 
@@ -81,7 +82,7 @@ class Passages:
         """For each shift r, ``f32[A - r]``: characters between the centres, or infinity."""
         centre = self.centre
         shifts: list[tuple[int, Tensor]] = []
-        for r in range(1, min(len(self), _MOST_NEIGHBOURS + 1)):
+        for r in range(1, min(len(self), MOST_NEIGHBOURS + 1)):
             same = self.document[r:] == self.document[:-r]
             apart = np.where(same, centre[r:] - centre[:-r], np.inf)
             if not same.any() or apart.min() > _FARTHEST:
@@ -108,15 +109,6 @@ class Passages:
                 self._known_weights.clear()
             self._known_weights[reach] = known
         return known
-
-    def some(self, numbers: np.ndarray) -> Passages:
-        """Some of the sentences, as if the others were not there; they own no tokens.
-
-        Args:
-            numbers: ``int64[C]``, ascending.
-        """
-        nothing = np.zeros(len(numbers) + 1, dtype=np.int64)
-        return Passages(self.document[numbers], self.start[numbers], self.end[numbers], nothing)
 
     def choose(self, documents: np.ndarray) -> Chosen:
         """What belongs to some documents.
@@ -160,33 +152,6 @@ class Passages:
         start = np.where(first, 0, np.concatenate([[0], end[:-1]]))
         bounds = np.concatenate([[0], np.cumsum(arrays["tokens"], dtype=np.int64)])
         return cls(document, start, end, bounds)
-
-    def near(self, numbers: np.ndarray, reach: float) -> np.ndarray:
-        """Some sentences and all that `smooth` lets share in them.
-
-        Args:
-            numbers: ``int64[C]``, ascending.
-            reach: As for `smooth`.
-
-        Returns:
-            ``int64[C']``, ascending, each once.
-        """
-        found = np.zeros(len(self), dtype=bool)
-        found[numbers] = True
-        farthest = min(-reach * math.log(MIN_NEIGHBOUR_WEIGHT), _FARTHEST)
-        for step in (-1, 1):
-            left = numbers
-            for r in range(1, _MOST_NEIGHBOURS + 1):
-                other = left + step * r
-                inside = (other >= 0) & (other < len(self))
-                left, other = left[inside], other[inside]
-                close = self.document[other] == self.document[left]
-                close &= np.abs(self.centre[other] - self.centre[left]) <= farthest
-                left = left[close]
-                if not len(left):
-                    break
-                found[other[close]] = True
-        return np.flatnonzero(found)
 
     def best_of_document(self, candidates: np.ndarray, scores: Tensor) -> Tensor:
         """Give every candidate ``int64[C]`` the highest score ``f32[C]`` in its document."""
