@@ -75,7 +75,7 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
         index: The index searched; copies of the retriever share it.
         k: Most documents returned; fewer where the corpus has fewer spans. This and the other
             settings of the search, `token_budget`, `scoring`, `bm25`, `exact`, `second_hop`,
-            `bias_tokens`, `order`, `relevance`, `min_relevance` (the threshold: of the `k` documents
+            `bias_tokens`, `order`, `relevance`, `min_relevance` (a threshold: of the `k` documents,
             those that are likely enough to hold evidence) and `weighing`, are explained at
             `s3_retriever.config.SearchConfig`, and are the index's own where not given.
         include_scores: Put ``"score"``, ``"score_parts"`` and, where the bank can tell,
