@@ -61,8 +61,8 @@ class RelevanceHead:
         """Undo `described`.
 
         Raises:
-            KeyError: something is missing.
+            KeyError, TypeError, ValueError: something is missing, or of another kind.
             InputError: as for the class.
         """
-        weights = {name: float(value) for name, value in described["weights"].items()}
+        weights = {name: float(value) for name, value in dict(described["weights"]).items()}
         return cls(float(described["bias"]), weights, described["fitted_on"])
