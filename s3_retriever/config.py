@@ -156,6 +156,8 @@ class SearchFields(BaseModel):
     second_hop: bool = True
     bias_tokens: int = Field(default=0, ge=0)
     order: Literal["score", "document"] = "score"
+    relevance: bool = True
+    min_relevance: float | None = Field(default=None, ge=0, le=1)
     weighing: Weighing = Weighing()
 
 
@@ -178,6 +180,8 @@ class SearchConfig(Config, SearchFields):
         bias_tokens: Tokens of lead and of tail of each document that a span comes from, given to
             the reader model beside the spans (the paper's M_bias); 0 for none.
         order: ``"score"`` (best first) or ``"document"`` (reading order).
+        relevance: Tell how likely each span is to hold evidence (`Span.relevance`).
+        min_relevance: Of the `k` spans, those below it are left out; None keeps them all.
         weighing: Constants of the scoring.
     """
 
@@ -207,6 +211,8 @@ class SearchSettings(TypedDict, total=False):
     second_hop: bool | Unset | None
     bias_tokens: int | Unset | None
     order: str | Unset | None
+    relevance: bool | Unset | None
+    min_relevance: float | Unset | None
     weighing: Weighing | Mapping[str, Any] | Unset | None
 
 

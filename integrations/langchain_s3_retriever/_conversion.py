@@ -164,7 +164,10 @@ def _original(own: Mapping[str, Any], length: int, start: int, end: int) -> dict
 
 
 def _scores(span: Span, wanted: bool) -> dict[str, Any]:
-    return {"score": span.score, "score_parts": dict(span.parts)} if wanted else {}
+    if not wanted:
+        return {}
+    scores = {"score": span.score, "score_parts": dict(span.parts), "relevance": span.relevance}
+    return {name: value for name, value in scores.items() if value is not None}
 
 
 def to_chat(messages: Sequence[BaseMessage]) -> list[Message]:

@@ -70,7 +70,7 @@ def _find(
         scores = _second_hop(reader, searcher, questions, scores, config, clock)
     for number, own in enumerate(scores):
         with clock.step(number, "spans"):
-            spans = searcher.spans(own, config)
+            spans = searcher.spans(own, config, _asked(read[number], apart=True))
         yield Found(spans, clock.seconds(number))
 
 

@@ -93,6 +93,10 @@ class IndexedText:
         """
         return self._tables.sums.tensor()
 
+    def sums_of(self, sentences: np.ndarray) -> Tensor:
+        """The same of some sentences, by their numbers or a mask: ``f32[a, E]``."""
+        return self._tables.sums.some(sentences).tensor()
+
     @property
     def word_postings(self) -> WordPostings:
         """The words of each sentence, as `s3_retriever.text.words.words` has them."""

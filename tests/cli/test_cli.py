@@ -21,9 +21,11 @@ from random_bank import make_bank
 from s3_retriever import __version__
 from s3_retriever.cli import common, demo, main
 from s3_retriever.cli.main import COMMANDS, _parse
+from s3_retriever.codec import Bank
 from s3_retriever.documents import Document
 from s3_retriever.engine import folder_store, resolve
 from s3_retriever.engine import index as engine
+from s3_retriever.labelled import load_set
 from s3_retriever.reading.clock import STAGES
 from s3_retriever.storage import load_index, verify_index
 
@@ -456,12 +458,15 @@ def test_calibrate_train_index(
     assert "nothing is written over" in failed(capsys, *argv)
 
     (notes / "skipped.bin").unlink()
+    own = load_set(tmp_path / "set")
+    monkeypatch.setattr("s3_retriever.fitting.builtin_sets", lambda: (own,))
     argv = ("train", str(notes), *model, "--calibration", calibration, "-o", bank)
     argv += ("--latents", "32", "--k", "4", "--steps", "3")
     trained = data(capsys, *argv)
     assert trained["bank"] == bank and trained["training_tokens"] > 30
     other = [f"{bank}-2" if word == bank else word for word in argv]
     assert f"--bank {bank}-2" in done(capsys, *other)
+    assert Bank.load(bank).relevance is not None
     assert "nothing is written over" in failed(capsys, *argv)
 
     path = str(tmp_path / "own.s3")
