@@ -58,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except S3Error as error:
         return _fail(_with_advice(str(error), words[0]), 1)
     except KeyboardInterrupt:
-        return _fail("interrupted; what was saved before is whole", 130)
+        rest = "; the same command reads the rest" if words[0] == "index" else ""
+        return _fail(f"interrupted; what was saved before is whole{rest}", 130)
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -22,8 +22,9 @@ from s3_retriever.engine.intake import take_in
 from s3_retriever.engine.into_folder import build_into, read_into
 from s3_retriever.engine.opening import Given
 from s3_retriever.engine.resolve import check_model, resolve_backbone, resolve_bank
-from s3_retriever.engine.results import IndexStats, SearchResult, SearchSeconds
+from s3_retriever.engine.results import SearchResult, SearchSeconds
 from s3_retriever.engine.settings import search_config
+from s3_retriever.engine.sizes import corpus_stats
 from s3_retriever.engine.store import State
 from s3_retriever.engine.stores import store_at
 from s3_retriever.errors import InputError
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
     from s3_retriever.documents import Document, Draft, Skipped
     from s3_retriever.engine.intake import OnError
+    from s3_retriever.engine.results import IndexStats
     from s3_retriever.searching.filters import Filter
 
 
@@ -568,20 +570,7 @@ class EndogenousIndex:
     @property
     def stats(self) -> IndexStats:
         """Sizes of the index, and what its scans took."""
-        corpus, spec = self._corpus, self.backbone.spec
-        taps = self.bank.calibration.taps
-        return IndexStats(
-            documents=len(corpus.documents),
-            characters=sum(len(document.text) for document in corpus.documents.values()),
-            tokens=sum(len(codes) for codes in corpus.codes.values()),
-            index_bytes=sum(codes.nbytes for codes in corpus.codes.values()),
-            bank_bytes=self.bank.nbytes,
-            kv_bytes_per_token=spec.kv_bytes_per_token(),
-            taps=len(taps),
-            deepest_layer=max(tap.layer for tap in taps),
-            layers=spec.layers,
-            scan=self._report,
-        )
+        return corpus_stats(self._corpus, self.bank, self.backbone, self._report)
 
 
 def _reopen(kind: type[EndogenousIndex], folder: str, backbone: Backbone) -> EndogenousIndex:

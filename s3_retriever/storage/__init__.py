@@ -11,6 +11,7 @@ from s3_retriever.storage.folder import (
     LoadedSegment,
     index_info,
     load_index,
+    row_bytes,
     verify_index,
 )
 from s3_retriever.storage.save import extend_index, save_index
@@ -36,6 +37,7 @@ __all__ = [
     "index_info",
     "is_index",
     "load_index",
+    "row_bytes",
     "save_index",
     "stored_version",
     "verify_index",

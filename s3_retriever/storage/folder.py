@@ -194,6 +194,18 @@ def verify_index(path: str | PathLike[str]) -> VerifyReport:
         )
 
 
+def row_bytes(folder: Path, version: Version) -> int:
+    """Bytes of a token's rows in all arrays, the same for all documents; 0 where there are none.
+
+    Raises:
+        IndexFileError: a segment is damaged.
+    """
+    for segment in version.contents.segments.values():
+        arrays = open_segment(folder, segment).values()
+        return sum(array.nbytes for array in arrays) // max(segment.rows, 1)
+    return 0
+
+
 def index_info(path: str | PathLike[str]) -> IndexInfo:
     """Return the sizes and the header of an index folder without opening its segments.
 

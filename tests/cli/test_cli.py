@@ -22,10 +22,11 @@ from s3_retriever import __version__
 from s3_retriever.cli import common, demo, main
 from s3_retriever.cli.main import COMMANDS, _parse
 from s3_retriever.documents import Document
-from s3_retriever.engine import folder_store, resolve
+from s3_retriever.engine import folder_store, resolve, streaming
 from s3_retriever.engine import index as engine
 from s3_retriever.reading.clock import STAGES
-from s3_retriever.storage import load_index, verify_index
+from s3_retriever.reading.scan import scan
+from s3_retriever.storage import load_index, stored_version, verify_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,13 +64,13 @@ def index(notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any) -> 
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the documents that are read through a model."""
     ids: list[str] = []
-    scan = engine.scan
 
     def spy(backbone: Any, bank: Any, documents: Any, *rest: Any, **more: Any) -> Any:
-        ids.extend(document.id for document in documents)
-        return scan(backbone, bank, documents, *rest, **more)
+        for document, codes in scan(backbone, bank, documents, *rest, **more):
+            ids.append(document.id)
+            yield document, codes
 
-    monkeypatch.setattr(engine, "scan", spy)
+    monkeypatch.setattr(streaming, "scan", spy)
     return ids
 
 
@@ -97,6 +98,14 @@ def failed(capsys: Any, *argv: str, code: int = 1) -> str:
     assert out == ""
     assert err.startswith("s3-retriever: ") and err.count("\n") == 1 and err.endswith("\n")
     return str(err)
+
+
+def segment_of(index: str) -> Path:
+    """The file of an index that holds codes."""
+    version = stored_version(Path(index))
+    assert version is not None
+    (segment,) = version.contents.segments.values()
+    return segment.path(Path(index))
 
 
 def texts(index: str) -> dict[str, str]:
@@ -294,7 +303,7 @@ def test_an_index_keeps_its_bank_and_chunks(
     assert data(capsys, *argv, *tiny_options, "--chunk-tokens", "512")["read"] == 0
     make_bank(tiny_backbone, seed=1).save(tmp_path / "other")
     for other in (["--chunk-tokens", "64"], ["--bank", str(tmp_path / "other")]):
-        assert "choose another -o" in failed(capsys, *argv, *tiny_options[:2], *other)
+        assert "choose another folder" in failed(capsys, *argv, *tiny_options[:2], *other)
 
 
 @pytest.mark.parametrize("moment", ["scan", "save"])
@@ -312,9 +321,9 @@ def test_an_interrupt_leaves_the_old_index_whole(
         raise KeyboardInterrupt
 
     if moment == "scan":
-        monkeypatch.setattr(engine, "scan", interrupted)
+        monkeypatch.setattr(streaming, "scan", interrupted)
     else:
-        monkeypatch.setattr(folder_store, "save_index", interrupted)
+        monkeypatch.setattr(folder_store, "extend_index", interrupted)
     write(notes / "lamp.txt", "The lamp went out.")
     argv = ("index", str(notes), "-o", index, *tiny_options[:2])
     assert "interrupted" in failed(capsys, *argv, code=130)
@@ -406,7 +415,7 @@ def test_info(index: str, capsys: Any) -> None:
 def test_verify(index: str, capsys: Any) -> None:
     assert done(capsys, "verify", index).startswith("whole: 2 documents")
     assert data(capsys, "verify", index)["ok"] is True
-    (segment,) = (Path(index) / "segments").iterdir()
+    segment = segment_of(index)
     content = bytearray(segment.read_bytes())
     content[-1] ^= 1
     segment.write_bytes(content)
@@ -507,7 +516,7 @@ def test_no_index(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_a_damaged_index(index: str, tiny_options: list[str], capsys: Any) -> None:
-    (segment,) = (Path(index) / "segments").iterdir()
+    segment = segment_of(index)
     segment.write_bytes(segment.read_bytes()[:100])
     assert "damaged" in failed(capsys, "search", index, "q", *tiny_options[:2])
     (Path(index) / "catalogue.sqlite").write_bytes(b"not a catalogue at all")
