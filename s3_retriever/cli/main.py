@@ -25,6 +25,7 @@ COMMANDS = {
     "show": ("s3_retriever.cli.show", "print a document of an index as it was indexed"),
     "info": ("s3_retriever.cli.info", "show the sizes of an index"),
     "verify": ("s3_retriever.cli.verify", "check every byte of an index"),
+    "compact": ("s3_retriever.cli.compact", "merge the small files of an index into few"),
     "check": ("s3_retriever.cli.check", "tell whether a model can serve, and what it costs"),
     "calibrate": ("s3_retriever.cli.calibrate", "choose heads and whitening for a model"),
     "train": ("s3_retriever.cli.train", "train sparse autoencoders on text"),

@@ -26,6 +26,7 @@ from s3_retriever.engine import folder_store, resolve, streaming
 from s3_retriever.engine import index as engine
 from s3_retriever.reading.clock import STAGES
 from s3_retriever.reading.scan import scan
+from s3_retriever.searching import searcher
 from s3_retriever.storage import load_index, stored_version, verify_index
 
 if TYPE_CHECKING:
@@ -373,6 +374,20 @@ def test_search_options(index: str, tiny_options: list[str], capsys: Any) -> Non
     assert len(lines) % 2 == 0 and "S3 " in lines[0] and "BM25" not in lines[0]
 
 
+def test_an_exact_search_needs_no_cells(
+    index: str, tiny_options: list[str], capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = data(capsys, "search", index, QUESTION, *tiny_options[:2])["spans"]
+    monkeypatch.setattr(searcher, "FAST_FROM", 0)
+    monkeypatch.setattr(searcher, "CellAttention", None)
+    exact = data(capsys, "search", index, QUESTION, "--exact", *tiny_options[:2])["spans"]
+    assert exact == small
+    argv = ("ask", index, QUESTION, "--exact", *tiny_options[:2], "--max-new-tokens", "2")
+    assert data(capsys, *argv)["spans"]
+    with pytest.raises(TypeError):
+        main(["search", index, QUESTION, *tiny_options[:2]])
+
+
 def test_ask_as_json(index: str, tiny_options: list[str], capsys: Any) -> None:
     answer = data(capsys, "ask", index, QUESTION, *tiny_options[:2], "--max-new-tokens", "3")
     assert answer["question"] == QUESTION
@@ -410,6 +425,30 @@ def test_info(index: str, capsys: Any) -> None:
     info = data(capsys, "info", index)
     assert info["documents"] == 2 and info["header"]["model_name"] == "tiny"
     assert "documents   2 (" in done(capsys, "info", index)
+
+
+def test_compact(
+    notes: Path, index: str, tiny_options: list[str], capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one.txt", "two.txt"):
+        write(notes / name, f"A text of the name {name}.")
+        done(capsys, "index", str(notes), "-o", index, *tiny_options[:2])
+    (notes / "lamp.txt").unlink()
+    done(capsys, "index", "--sync", str(notes), "-o", index, *tiny_options[:2])
+    before, old = texts(index), data(capsys, "info", index)
+    assert old["segments"] == 3
+    monkeypatch.setattr(resolve, "resolve_backbone", None)  # no model is needed
+    sizes = data(capsys, "compact", index)
+    new = data(capsys, "info", index)
+    assert (
+        [sizes[when]["segments"] for when in ("before", "after")] == [3, 1] == [3, new["segments"]]
+    )
+    assert sizes["after"]["bytes"] == new["segment_bytes"] + new["table_bytes"]
+    assert new["segment_bytes"] < old["segment_bytes"]
+    assert texts(index) == before and "lamp.txt" not in before
+    assert "1 segments of" in done(capsys, "compact", index)
+    assert data(capsys, "verify", index)["ok"] is True
+    assert "not an index" in failed(capsys, "compact", str(notes))
 
 
 def test_verify(index: str, capsys: Any) -> None:
