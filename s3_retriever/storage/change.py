@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from s3_retriever.errors import InputError, some_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
@@ -31,7 +33,14 @@ class Change:
     kept: Mapping[str, Entry] = field(default_factory=dict)
 
     def keeping(self, entries: Mapping[str, Entry]) -> Change:
-        """The same change, in which those of some documents stay that it does not name."""
+        """The same change, in which those of some documents stay that it does not name.
+
+        Raises:
+            InputError: it names one to be deleted or told that is not among them.
+        """
+        unknown = [id for id in (*self.gone, *self.metadata) if id not in entries]
+        if unknown:
+            raise InputError(f"no document has the id {some_of(unknown)}; nothing was changed")
         kept = {
             id: _told(entry, self.metadata[id]) if id in self.metadata else entry
             for id, entry in entries.items()
