@@ -28,7 +28,7 @@ from s3_retriever.engine.sizes import corpus_stats
 from s3_retriever.engine.store import State
 from s3_retriever.engine.stores import store_at
 from s3_retriever.errors import InputError
-from s3_retriever.fork import renew_after_fork
+from s3_retriever.fork import computes_here, renew_after_fork
 from s3_retriever.reading.clock import ScanClock
 from s3_retriever.reading.question_reader import QuestionReader
 from s3_retriever.reading.scan import scan
@@ -346,6 +346,7 @@ class EndogenousIndex:
         searcher = corpus.searcher(filter)
         if searcher is None or not checked:
             return [SearchResult(question, (), SearchSeconds(), {}) for question in checked]
+        computes_here()
         found = find(self._question_reader(), searcher, checked, chosen)
         return [
             SearchResult(question, spans, seconds, corpus.sources_of(spans))
