@@ -14,6 +14,7 @@ EXAMPLES = """\
   s3-retriever search notes.s3 "who pays for the repairs?"
   s3-retriever search notes.s3 "notice period" -k 3 --json
   s3-retriever search notes.s3 "notice period" --min-relevance 0.3
+  s3-retriever search notes.s3 "notice period" --exact
   s3-retriever search notes.s3 "notice period" --scoring coactivation --no-bm25"""
 
 
@@ -29,6 +30,11 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         "--no-second-hop",
         action="store_true",
         help="do not ask the other documents for what the best spans name",
+    )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="read the codes of all sentences, not only of those that look worth it",
     )
     parser.add_argument(
         "--bias-tokens",
@@ -52,6 +58,7 @@ def search_settings(args: argparse.Namespace) -> dict[str, Any]:
         "scoring": args.scoring,
         "bm25": False if args.no_bm25 else None,
         "second_hop": False if args.no_second_hop else None,
+        "exact": True if args.exact else None,
         "bias_tokens": args.bias_tokens,
         "min_relevance": args.min_relevance,
     }

@@ -19,16 +19,20 @@ from s3_retriever.documents import Answer
 from s3_retriever.engine.corpus import Corpus
 from s3_retriever.engine.flow import find
 from s3_retriever.engine.intake import take_in
+from s3_retriever.engine.into_folder import build_into, read_into
+from s3_retriever.engine.opening import Given
 from s3_retriever.engine.resolve import check_model, resolve_backbone, resolve_bank
-from s3_retriever.engine.results import IndexStats, SearchResult, SearchSeconds
+from s3_retriever.engine.results import SearchResult, SearchSeconds
 from s3_retriever.engine.settings import search_config
+from s3_retriever.engine.sizes import corpus_stats
 from s3_retriever.engine.store import State
 from s3_retriever.engine.stores import store_at
 from s3_retriever.errors import InputError
-from s3_retriever.fork import renew_after_fork
+from s3_retriever.fork import computes_here, renew_after_fork
 from s3_retriever.reading.clock import ScanClock
 from s3_retriever.reading.question_reader import QuestionReader
 from s3_retriever.reading.scan import scan
+from s3_retriever.storage import holding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
     from s3_retriever.documents import Document, Draft, Skipped
     from s3_retriever.engine.intake import OnError
+    from s3_retriever.engine.results import IndexStats
     from s3_retriever.searching.filters import Filter
 
 
@@ -77,6 +82,7 @@ class EndogenousIndex:
         cls,
         documents: Iterable[Document | Draft | str],
         *,
+        path: str | PathLike[str] | None = None,
         model: Any = None,
         tokenizer: Any = None,
         bank: Any = None,
@@ -90,6 +96,12 @@ class EndogenousIndex:
 
         Args:
             documents: Documents, or texts, which are given the ids ``"0"``, ``"1"`` and so on.
+            path: Folder to read into, for texts that are many: documents are taken one by one,
+                from a generator, say, and none is held once it is saved. They are saved while the
+                model reads, whole or not at all; where that was interrupted, the same call reads
+                what is missing. Of a folder that holds an index, documents with other ids stay, and
+                those that come with another text are replaced. None keeps all in memory until
+                `save`.
             model: A transformers model, a `Backbone`, a name or path, or None for the embedded
                 default, SmolLM2-135M-Instruct.
             tokenizer: With a transformers model: its fast tokenizer.
@@ -100,17 +112,29 @@ class EndogenousIndex:
             answer: Defaults of `answer`.
             progress: Show bars on standard error.
             on_error: What becomes of documents that cannot be indexed: ``"raise"`` names them all
-                and reads none; ``"skip"`` reads the others, warns (`SkippedWarning`) and lists
-                them with their reasons in `skipped`.
+                and reads none (with `path`, stops at the first of them, and keeps what was read);
+                ``"skip"`` reads the others, warns (`SkippedWarning`) and lists them with their
+                reasons in `skipped`.
 
         Raises:
-            InputError: no documents, or some that cannot be indexed. All are checked before any
-                is read.
+            InputError: no documents, or some that cannot be indexed. Without `path`, all are
+                checked before any is read. With it: the folder holds an index that was made with
+                another bank or by other chunks.
+            IndexFileError: with `path`, as for `save`.
             UnsupportedModelError: a model that cannot serve.
             ModelMismatchError: a bank for another model.
             BankError: a damaged bank.
         """
         settings = ScanConfig.of(scan), search_config(search, {}), AnswerConfig.of(answer)
+        if path is not None:
+            backbone = resolve_backbone(model, tokenizer, progress)
+            given = Given(bank, scan, search, answer)
+            skipped = build_into(
+                path, documents, backbone, given, progress=progress, on_error=on_error
+            )
+            index = cls.load(path, model=backbone)
+            index._skipped = skipped
+            return index
         checked, skipped = take_in(documents, on_error=on_error)
         if not checked:
             why = f"; left out was {skipped[0]}" if skipped else ""
@@ -150,13 +174,17 @@ class EndogenousIndex:
         self,
         documents: Iterable[Document | Draft | str],
         *,
+        path: str | PathLike[str] | None = None,
         progress: bool = False,
         on_error: OnError = "raise",
     ) -> tuple[str, ...]:
-        """Read more documents; all are added, or, where anything fails, none.
+        """Read more documents; without `path` all are added, or, where anything fails, none.
 
         Args:
             documents: As for `build`; none at all is no error.
+            path: Folder that holds this index, or is to, as for `build`: what this index holds is
+                saved there, and documents are saved while the model reads. Where that fails or is
+                interrupted, what was read is kept; `upsert` then reads what is missing.
             progress: Show a bar on standard error.
             on_error: As for `build`.
 
@@ -168,7 +196,10 @@ class EndogenousIndex:
                 the message names all such.
         """
         with self._changing:
-            checked, self._skipped = take_in(documents, self._corpus.documents, on_error)
+            old = self._corpus.documents
+            if path is not None:
+                return self._read_into(path, documents, {*old}, progress, on_error)
+            checked, self._skipped = take_in(documents, old, on_error)
             self._scan(checked, progress)
         return tuple(document.id for document in checked)
 
@@ -176,17 +207,19 @@ class EndogenousIndex:
         self,
         documents: Iterable[Document | Draft | str],
         *,
+        path: str | PathLike[str] | None = None,
         progress: bool = False,
         on_error: OnError = "raise",
     ) -> tuple[str, ...]:
         """Add documents, each instead of the one that has its id, if any.
 
         A text that is there already is not read again; what is new or changed comes last. Where
-        anything fails, nothing changes, and no search sees an old document gone and the new one not
-        yet there.
+        anything fails, nothing changes (without `path`), and no search sees an old document gone
+        and the new one not yet there.
 
         Args:
             documents: As for `build`; none at all is no error.
+            path: As for `add`.
             progress: Show a bar on standard error.
             on_error: As for `build`.
 
@@ -200,6 +233,8 @@ class EndogenousIndex:
         """
         with self._changing:
             old = self._corpus.documents
+            if path is not None:
+                return self._read_into(path, documents, set(), progress, on_error)
             checked, self._skipped = take_in(documents, old, on_error, replace=True)
             self._scan([d for d in checked if old.get(d.id) != d], progress)
         return tuple(document.id for document in checked)
@@ -214,6 +249,31 @@ class EndogenousIndex:
         entries = scan(self.backbone, self.bank, fresh, self.scan_config, progress, clock=clock)
         corpus = old.plus([*known, *entries])
         self._corpus, self._report = corpus, self._report + clock.report()
+
+    def _read_into(
+        self,
+        path: str | PathLike[str],
+        documents: Iterable[Document | Draft | str],
+        used: set[str],
+        progress: bool,
+        on_error: OnError,
+    ) -> tuple[str, ...]:
+        """Save, read documents into the folder, and become what it holds then."""
+        with holding(path):
+            self._save_to(path)
+            try:
+                ids, self._skipped = read_into(
+                    path,
+                    documents,
+                    self.backbone,
+                    used=used,
+                    progress=progress,
+                    on_error=on_error,
+                )
+            finally:
+                self._adopt(store_at(path).load())
+                self._kept = self._contents()
+        return ids
 
     def delete(self, ids: Iterable[str] | str) -> None:
         """Forget documents; all that are named, or, where one is unknown, none.
@@ -292,6 +352,7 @@ class EndogenousIndex:
         searcher = corpus.searcher(filter)
         if searcher is None or not checked:
             return [SearchResult(question, (), SearchSeconds(), {}) for question in checked]
+        computes_here()
         found = find(self._question_reader(), searcher, checked, chosen)
         return [
             SearchResult(question, spans, seconds, corpus.sources_of(spans))
@@ -429,13 +490,18 @@ class EndogenousIndex:
             IndexFileError: the folder is read-only, full, in use, or holds something else.
         """
         with self._changing:
-            store = store_at(path)
-            self._saved, parts = store.save(self._state(), overwrite, compact)
-            if parts is None:
-                self._adopt(store.load())
-            elif [*parts] != [*self._corpus.parts]:
-                self._corpus = Corpus(parts, self.bank)
-            self._kept = self._contents()
+            self._save_to(path, overwrite, compact)
+
+    def _save_to(
+        self, path: str | PathLike[str], overwrite: bool = False, compact: bool = False
+    ) -> None:
+        store = store_at(path)
+        self._saved, parts = store.save(self._state(), overwrite, compact)
+        if parts is None:
+            self._adopt(store.load())
+        elif [*parts] != [*self._corpus.parts]:
+            self._corpus = Corpus(parts, self.bank)
+        self._kept = self._contents()
 
     def _adopt(self, state: State) -> None:
         """Become what a folder holds, another process's changes included."""
@@ -511,20 +577,7 @@ class EndogenousIndex:
     @property
     def stats(self) -> IndexStats:
         """Sizes of the index, and what its scans took."""
-        corpus, spec = self._corpus, self.backbone.spec
-        taps = self.bank.calibration.taps
-        return IndexStats(
-            documents=len(corpus.documents),
-            characters=sum(len(document.text) for document in corpus.documents.values()),
-            tokens=sum(len(codes) for codes in corpus.codes.values()),
-            index_bytes=sum(codes.nbytes for codes in corpus.codes.values()),
-            bank_bytes=self.bank.nbytes,
-            kv_bytes_per_token=spec.kv_bytes_per_token(),
-            taps=len(taps),
-            deepest_layer=max(tap.layer for tap in taps),
-            layers=spec.layers,
-            scan=self._report,
-        )
+        return corpus_stats(self._corpus, self.bank, self.backbone, self._report)
 
 
 def _reopen(kind: type[EndogenousIndex], folder: str, backbone: Backbone) -> EndogenousIndex:

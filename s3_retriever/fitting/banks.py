@@ -27,7 +27,7 @@ from s3_retriever.labelled.sets import builtin_sets
 from s3_retriever.reading.keys import key_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -53,12 +53,13 @@ _SENTENCE_TOKENS = 500_000
 """About as many tokens of the training text, at most, are read again for a sentence head."""
 
 
-def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) -> Bank:
+def bank_for(backbone: Backbone, documents: Iterable[Document], progress: bool) -> Bank:
     """Return the bank for a model: shipped, cached, or made now and kept in the cache.
 
     Args:
         backbone: The model.
-        documents: What a new bank is trained on, with the package's own texts beside them.
+        documents: What a new bank is trained on, with the package's own texts beside them; looked
+            at only then.
         progress: Show bars on standard error.
 
     Raises:

@@ -16,7 +16,7 @@ from s3_retriever.reading.forward import KeyReader
 from s3_retriever.reading.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Bank
@@ -31,11 +31,12 @@ _MAX_PENDING = 3
 def scan(
     backbone: Backbone,
     bank: Bank,
-    documents: Sequence[Document],
+    documents: Iterable[Document],
     config: ScanConfig | None = None,
     progress: bool = False,
     *,
     clock: ScanClock | None = None,
+    expected: int | None = None,
 ) -> Iterator[tuple[Document, TokenCodes]]:
     """Read documents through the model and yield their codes, in input order.
 
@@ -52,11 +53,14 @@ def scan(
     Args:
         backbone: Source of keys.
         bank: SAEs for this model.
-        documents: Texts; each is tokenised whole.
+        documents: Texts; each is tokenised whole. They may come one by one, and are let go when
+            their codes have been yielded.
         config: Sizes; a chunk that does not fit the model's positions or `batch_tokens` is made
             smaller. `max_memory` has an effect on CUDA alone.
         progress: Show a bar on standard error.
         clock: Gathers a `ScanReport`; see `ScanClock.report`.
+        expected: How many documents come, where they come one by one and somebody knows; for the
+            bar.
 
     Yields:
         Each document with its `TokenCodes`.
@@ -80,16 +84,21 @@ def scan(
         batch.collect(bank)
         clock.settle()
         bar.passed(batch.batch.pieces)
-        yield from _finished(unfinished, bank)
+        yield from finished()
 
-    with Progress(documents, progress, clock, "Scanning") as bar:
+    def finished() -> Iterator[tuple[Document, TokenCodes]]:
+        for entry in _finished(unfinished, bank):
+            bar.finished()
+            yield entry
+
+    with Progress(documents, progress, clock, "Scanning", expected) as bar:
         for batch, codes in reader.read(documents, unfinished.extend):
             pending.append(_submit(batch, codes, clock))
             if len(pending) >= _MAX_PENDING:
                 yield from collect()
         while pending:
             yield from collect()
-    yield from _finished(unfinished, bank)
+        yield from finished()
 
 
 @dataclass(frozen=True, slots=True)

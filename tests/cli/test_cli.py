@@ -23,11 +23,13 @@ from s3_retriever.cli import common, demo, main
 from s3_retriever.cli.main import COMMANDS, _parse
 from s3_retriever.codec import Bank
 from s3_retriever.documents import Document
-from s3_retriever.engine import folder_store, resolve
+from s3_retriever.engine import folder_store, resolve, streaming
 from s3_retriever.engine import index as engine
 from s3_retriever.labelled import load_set
 from s3_retriever.reading.clock import STAGES
-from s3_retriever.storage import load_index, verify_index
+from s3_retriever.reading.scan import scan
+from s3_retriever.searching import searcher
+from s3_retriever.storage import load_index, stored_version, verify_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,13 +67,13 @@ def index(notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any) -> 
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the documents that are read through a model."""
     ids: list[str] = []
-    scan = engine.scan
 
     def spy(backbone: Any, bank: Any, documents: Any, *rest: Any, **more: Any) -> Any:
-        ids.extend(document.id for document in documents)
-        return scan(backbone, bank, documents, *rest, **more)
+        for document, codes in scan(backbone, bank, documents, *rest, **more):
+            ids.append(document.id)
+            yield document, codes
 
-    monkeypatch.setattr(engine, "scan", spy)
+    monkeypatch.setattr(streaming, "scan", spy)
     return ids
 
 
@@ -99,6 +101,14 @@ def failed(capsys: Any, *argv: str, code: int = 1) -> str:
     assert out == ""
     assert err.startswith("s3-retriever: ") and err.count("\n") == 1 and err.endswith("\n")
     return str(err)
+
+
+def segment_of(index: str) -> Path:
+    """The file of an index that holds codes."""
+    version = stored_version(Path(index))
+    assert version is not None
+    (segment,) = version.contents.segments.values()
+    return segment.path(Path(index))
 
 
 def texts(index: str) -> dict[str, str]:
@@ -296,7 +306,7 @@ def test_an_index_keeps_its_bank_and_chunks(
     assert data(capsys, *argv, *tiny_options, "--chunk-tokens", "512")["read"] == 0
     make_bank(tiny_backbone, seed=1).save(tmp_path / "other")
     for other in (["--chunk-tokens", "64"], ["--bank", str(tmp_path / "other")]):
-        assert "choose another -o" in failed(capsys, *argv, *tiny_options[:2], *other)
+        assert "choose another folder" in failed(capsys, *argv, *tiny_options[:2], *other)
 
 
 @pytest.mark.parametrize("moment", ["scan", "save"])
@@ -314,9 +324,9 @@ def test_an_interrupt_leaves_the_old_index_whole(
         raise KeyboardInterrupt
 
     if moment == "scan":
-        monkeypatch.setattr(engine, "scan", interrupted)
+        monkeypatch.setattr(streaming, "scan", interrupted)
     else:
-        monkeypatch.setattr(folder_store, "save_index", interrupted)
+        monkeypatch.setattr(folder_store, "extend_index", interrupted)
     write(notes / "lamp.txt", "The lamp went out.")
     argv = ("index", str(notes), "-o", index, *tiny_options[:2])
     assert "interrupted" in failed(capsys, *argv, code=130)
@@ -366,6 +376,20 @@ def test_search_options(index: str, tiny_options: list[str], capsys: Any) -> Non
     assert len(lines) % 2 == 0 and "S3 " in lines[0] and "BM25" not in lines[0]
 
 
+def test_an_exact_search_needs_no_cells(
+    index: str, tiny_options: list[str], capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = data(capsys, "search", index, QUESTION, *tiny_options[:2])["spans"]
+    monkeypatch.setattr(searcher, "FAST_FROM", 0)
+    monkeypatch.setattr(searcher, "CellAttention", None)
+    exact = data(capsys, "search", index, QUESTION, "--exact", *tiny_options[:2])["spans"]
+    assert exact == small
+    argv = ("ask", index, QUESTION, "--exact", *tiny_options[:2], "--max-new-tokens", "2")
+    assert data(capsys, *argv)["spans"]
+    with pytest.raises(TypeError):
+        main(["search", index, QUESTION, *tiny_options[:2]])
+
+
 def test_ask_as_json(index: str, tiny_options: list[str], capsys: Any) -> None:
     answer = data(capsys, "ask", index, QUESTION, *tiny_options[:2], "--max-new-tokens", "3")
     assert answer["question"] == QUESTION
@@ -403,6 +427,30 @@ def test_info(index: str, capsys: Any) -> None:
     info = data(capsys, "info", index)
     assert info["documents"] == 2 and info["header"]["model_name"] == "tiny"
     assert "documents   2 (" in done(capsys, "info", index)
+
+
+def test_compact(
+    notes: Path, index: str, tiny_options: list[str], capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one.txt", "two.txt"):
+        write(notes / name, f"A text of the name {name}.")
+        done(capsys, "index", str(notes), "-o", index, *tiny_options[:2])
+    (notes / "lamp.txt").unlink()
+    done(capsys, "index", "--sync", str(notes), "-o", index, *tiny_options[:2])
+    before, old = texts(index), data(capsys, "info", index)
+    assert old["segments"] == 3
+    monkeypatch.setattr(resolve, "resolve_backbone", None)  # no model is needed
+    sizes = data(capsys, "compact", index)
+    new = data(capsys, "info", index)
+    assert (
+        [sizes[when]["segments"] for when in ("before", "after")] == [3, 1] == [3, new["segments"]]
+    )
+    assert sizes["after"]["bytes"] == new["segment_bytes"] + new["table_bytes"]
+    assert new["segment_bytes"] < old["segment_bytes"]
+    assert texts(index) == before and "lamp.txt" not in before
+    assert "1 segments of" in done(capsys, "compact", index)
+    assert data(capsys, "verify", index)["ok"] is True
+    assert "not an index" in failed(capsys, "compact", str(notes))
 
 
 def test_verify(index: str, capsys: Any) -> None:

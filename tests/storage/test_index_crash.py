@@ -29,7 +29,7 @@ from index_samples import (
 )
 from s3_retriever.errors import IndexFileError
 from s3_retriever.storage import catalogue, files, index_info, save_index, verify_index
-from s3_retriever.storage import folder as storage_folder
+from s3_retriever.storage import save as storage_save
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ CALLS = [
 DATABASE_CALLS = {"connect", "execute", "execute_many"}
 
 SMALL_AND_QUICK = [
-    (storage_folder, "SEGMENT_ROWS", 53),
+    (storage_save, "SEGMENT_ROWS", 53),
     (catalogue, "SYNCHRONOUS", "OFF"),
     (files.os, "fsync", lambda descriptor: None),
 ]
