@@ -23,6 +23,7 @@ class StopStrings(StoppingCriteria):  # type: ignore[misc]
         prompt_tokens: Length of the prompt.
         stops: Strings that end the text.
         emit: Gets each new piece.
+        cancelled: Set to end the generation; one of its own by default.
 
     Attributes:
         text: All of the new text so far.
@@ -35,9 +36,10 @@ class StopStrings(StoppingCriteria):  # type: ignore[misc]
         prompt_tokens: int,
         stops: tuple[str, ...],
         emit: Callable[[str], None] = lambda piece: None,
+        cancelled: threading.Event | None = None,
     ) -> None:
         self.text = ""
-        self.cancelled = threading.Event()
+        self.cancelled = cancelled or threading.Event()
         self._decode = decode
         self._prompt_tokens = prompt_tokens
         self._stops = stops
