@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from s3_retriever.adapters.spans import span_json
 from s3_retriever.cli import common
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         args.question, k=args.k, token_budget=args.token_budget, **search_settings(args)
     )
     if args.json:
-        spans = [common.span_json(span) for span in found]
+        spans = [span_json(span) for span in found]
         common.print_json(
             {"question": args.question, "spans": spans, "seconds": asdict(found.seconds)}
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -423,7 +424,7 @@ class EndogenousIndex:
         found, prompt = self._prompt(question, filter, search, config, history)
         seconds = {"read": found.seconds.read, "search": found.seconds.search}
         if prompt is None:
-            return AnswerStream(question, (), 0, seconds, iter(()))
+            return AnswerStream(question, (), 0, seconds, iter(()), asdict(found.seconds))
         pieces = self._generator.stream(
             prompt.text,
             max_new_tokens=config.max_new_tokens,
@@ -431,7 +432,8 @@ class EndogenousIndex:
             temperature=config.temperature,
             cancelled=cancelled,
         )
-        return AnswerStream(question, prompt.spans, prompt.tokens, seconds, pieces)
+        steps = asdict(found.seconds)
+        return AnswerStream(question, prompt.spans, prompt.tokens, seconds, pieces, steps)
 
     @property
     def _generator(self) -> TextGenerator:
