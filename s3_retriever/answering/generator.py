@@ -81,7 +81,7 @@ class TextGenerator:
         when `cancelled` is set, which any thread may do. An exception raised there is raised here.
         """
         request = self._request(prompt, max_new_tokens, stop, temperature)
-        return self._stream(request, cancelled or threading.Event())
+        return self._stream(request, cancelled)
 
     def chat_prompt(self, messages: Sequence[Message]) -> str:
         """Write a conversation as a prompt that asks for the assistant's next turn.
@@ -211,7 +211,7 @@ class TextGenerator:
 
     def _run(self, request: _Request, reader: StopStrings) -> None:
         with self.backbone.lock:
-            if reader.cancelled.is_set():
+            if reader.is_cancelled:
                 return
             ids = torch.tensor([request.ids], device=self.backbone.device)
             with evaluating(self.backbone.model), quiet_generation():
@@ -223,7 +223,7 @@ class TextGenerator:
                 )
         reader.flush()
 
-    def _stream(self, request: _Request, cancelled: threading.Event) -> Iterator[str]:
+    def _stream(self, request: _Request, cancelled: threading.Event | None) -> Iterator[str]:
         pieces: SimpleQueue[str | BaseException | None] = SimpleQueue()
         reader = StopStrings(self._decode, len(request.ids), request.stops, pieces.put, cancelled)
 

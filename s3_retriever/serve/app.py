@@ -83,10 +83,10 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
         responses=_REFUSED,
-        max_body_size=limits.body_bytes,
     )
+    app.state.held = held
     for paths in (search_paths, answer_paths, document_paths, about_paths, chat_paths):
         app.include_router(paths(held))
-    app.add_middleware(Gate, token=token, hosts=hosts)
+    app.add_middleware(Gate, token=token, hosts=hosts, most=limits.body_bytes)
     add_refusals(app)
     return app

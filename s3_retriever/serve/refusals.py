@@ -107,7 +107,6 @@ _HTTP = {
     400: "the body cannot be read; send one JSON object",
     404: "there is nothing here; GET /openapi.json tells what there is",
     405: "this path is asked with another method; GET /openapi.json tells which",
-    413: "the body is too large; ask a shorter question",
 }
 
 
