@@ -126,6 +126,8 @@ def _listening(host: str, port: int) -> socket.socket:
     Raises:
         InputError: it cannot be had.
     """
+    if not 0 <= port < 2**16:
+        raise InputError(f"there is no port {port}; choose one below 65536 with --port")
     try:
         family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind)
@@ -135,9 +137,9 @@ def _listening(host: str, port: int) -> socket.socket:
         except OSError:
             listening.close()
             raise
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise InputError(
-            f"cannot listen at {host} port {port}: {getattr(error, 'strerror', None) or error}; "
+            f"cannot listen at {host} port {port}: {error.strerror or error}; "
             "choose others with --host and --port, or --port 0 for any that is free"
         ) from error
     return listening
