@@ -16,6 +16,7 @@ from s3_retriever.serve.gate import LOCAL, Gate
 from s3_retriever.serve.held import Held
 from s3_retriever.serve.limits import Limits
 from s3_retriever.serve.others import others_of
+from s3_retriever.serve.page_paths import page_paths
 from s3_retriever.serve.refusals import add_refusals
 from s3_retriever.serve.replies import Refusal
 from s3_retriever.serve.search_paths import search_paths
@@ -87,6 +88,7 @@ def create_app(
     app.state.held = held
     for paths in (search_paths, answer_paths, document_paths, about_paths, chat_paths):
         app.include_router(paths(held))
+    app.include_router(page_paths())
     app.add_middleware(Gate, token=token, hosts=hosts, most=limits.body_bytes)
     add_refusals(app)
     return app
