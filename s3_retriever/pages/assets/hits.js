@@ -5,10 +5,10 @@ export function level(mass, hottest) {
   return hottest > 0 ? Math.min(Math.floor(10 * Math.sqrt(mass / hottest)), 9) : 0;
 }
 
-// The characters [from, to) of every place, as 1 where there is one.
+// Which of some places [from, to) each character lies in, counted from 1; 0 where in none.
 export function marked(length, places) {
   const marks = new Uint8Array(length);
-  for (const [from, to] of places) marks.fill(1, Math.max(from, 0), Math.max(to, 0));
+  places.forEach(([from, to], n) => marks.fill(n + 1, Math.max(from, 0), Math.max(to, 0)));
   return marks;
 }
 

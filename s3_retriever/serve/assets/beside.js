@@ -5,7 +5,8 @@ import { spanBox } from "./spans.js";
 
 // The same question by other rankers, in columns; what a ranker shares with ours has a frame.
 export async function besides(question, spans, rankers, asked, open, signal) {
-  const ours = columnOf(0, "S3", "the model's own attention", spans, [], open);
+  const best = [...spans].sort((a, b) => b.score - a.score);
+  const ours = columnOf(0, "S3", "the model's own attention", best, [], open);
   const columns = make("div", { class: "columns" }, ours);
   at("list").replaceChildren(columns);
   const { k, filter } = asked;

@@ -80,9 +80,9 @@ export class Source {
     const letters = Array.from((await get(path)).text);
     if (this.document !== document_) return;
     const places = document_.spans.map((span) => [span.start - start, span.end - start]);
-    const marks = marked(letters.length, places.filter(([from]) => from < letters.length));
+    const marks = marked(letters.length, places);
     const node = at("source-text").children[n];
-    node.replaceChildren(...painted(letters, marks, marks.slice().fill(0)));
+    node.replaceChildren(...painted(letters, marks, new Uint8Array(letters.length)));
     node.style.minHeight = "";
     this.watch.unobserve(node);
   }
