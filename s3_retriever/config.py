@@ -224,6 +224,7 @@ class AnswerConfig(Config):
         token_budget: Most tokens of evidence in the prompt.
         k: Most spans in the prompt.
         system: System message, or ``None`` for the default instruction.
+        temperature: 0 for greedy decoding, above 0 for sampling.
         stop: More strings that end the answer.
     """
 
@@ -231,6 +232,7 @@ class AnswerConfig(Config):
     token_budget: int = Field(default=768, ge=1)
     k: int = Field(default=8, ge=1)
     system: str | None = None
+    temperature: float = Field(default=0.0, ge=0)
     stop: tuple[str, ...] = ()
 
 
@@ -241,4 +243,5 @@ class AnswerSettings(TypedDict, total=False):
     token_budget: int | Unset | None
     k: int | Unset | None
     system: str | Unset | None
+    temperature: float | Unset | None
     stop: Sequence[str] | Unset | None

@@ -23,6 +23,7 @@ class StopStrings(StoppingCriteria):  # type: ignore[misc]
         prompt_tokens: Length of the prompt.
         stops: Strings that end the text.
         emit: Gets each new piece.
+        outside: Somebody else's event, which ends the generation as `cancelled` does.
 
     Attributes:
         text: All of the new text so far.
@@ -35,9 +36,11 @@ class StopStrings(StoppingCriteria):  # type: ignore[misc]
         prompt_tokens: int,
         stops: tuple[str, ...],
         emit: Callable[[str], None] = lambda piece: None,
+        outside: threading.Event | None = None,
     ) -> None:
         self.text = ""
         self.cancelled = threading.Event()
+        self._outside = outside or self.cancelled
         self._decode = decode
         self._prompt_tokens = prompt_tokens
         self._stops = stops
@@ -58,8 +61,13 @@ class StopStrings(StoppingCriteria):  # type: ignore[misc]
         found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
         self.text = text[: min(found, default=len(text))]
         self._send(len(self.text) if found else self._settled())
-        done = bool(found) or self.cancelled.is_set()
+        done = bool(found) or self.is_cancelled
         return torch.full((input_ids.shape[0],), done, dtype=torch.bool, device=input_ids.device)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the generation is to end."""
+        return self.cancelled.is_set() or self._outside.is_set()
 
     def flush(self) -> None:
         """Hand on what was held back."""

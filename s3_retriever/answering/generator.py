@@ -72,15 +72,17 @@ class TextGenerator:
         max_new_tokens: int = 128,
         stop: str | Sequence[str] = (),
         temperature: float = 0.0,
+        cancelled: threading.Event | None = None,
     ) -> Iterator[str]:
         """Continue a prompt, piece by piece.
 
         Arguments and errors are those of `generate`, and the pieces joined are its result. A
         thread of its own generates while holding the backbone's lock (do not hold it while
-        iterating); it ends after the token at work when the iterator is closed or dropped. An
-        exception raised there is raised here.
+        iterating); it ends after the token at work when the iterator is closed or dropped, or
+        when `cancelled` is set, which any thread may do. An exception raised there is raised here.
         """
-        return self._stream(self._request(prompt, max_new_tokens, stop, temperature))
+        request = self._request(prompt, max_new_tokens, stop, temperature)
+        return self._stream(request, cancelled)
 
     def chat_prompt(self, messages: Sequence[Message]) -> str:
         """Write a conversation as a prompt that asks for the assistant's next turn.
@@ -211,7 +213,7 @@ class TextGenerator:
     def _run(self, request: _Request, reader: StopStrings) -> None:
         computes_here()
         with self.backbone.lock:
-            if reader.cancelled.is_set():
+            if reader.is_cancelled:
                 return
             ids = torch.tensor([request.ids], device=self.backbone.device)
             with evaluating(self.backbone.model), quiet_generation():
@@ -223,9 +225,9 @@ class TextGenerator:
                 )
         reader.flush()
 
-    def _stream(self, request: _Request) -> Iterator[str]:
+    def _stream(self, request: _Request, cancelled: threading.Event | None) -> Iterator[str]:
         pieces: SimpleQueue[str | BaseException | None] = SimpleQueue()
-        reader = StopStrings(self._decode, len(request.ids), request.stops, pieces.put)
+        reader = StopStrings(self._decode, len(request.ids), request.stops, pieces.put, cancelled)
 
         def work() -> None:
             try:

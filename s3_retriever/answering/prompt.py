@@ -10,7 +10,7 @@ from s3_retriever.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s3_retriever.answering.generator import TextGenerator
+    from s3_retriever.answering.generator import Message, TextGenerator
     from s3_retriever.config import AnswerConfig
     from s3_retriever.documents import Span
 
@@ -56,27 +56,36 @@ def distinct(spans: Sequence[Span]) -> list[Span]:
 
 
 def build_prompt(
-    generator: TextGenerator, question: str, spans: Sequence[Span], config: AnswerConfig
+    generator: TextGenerator,
+    question: str,
+    spans: Sequence[Span],
+    config: AnswerConfig,
+    history: Sequence[Message] = (),
 ) -> Prompt:
     """Put a question and its spans into one prompt that leaves room for the answer.
 
     A text that comes twice is read once. Where prompt and answer do not fit the model's window,
-    spans of the lowest score are left out; the best one stays.
+    the oldest turns of the conversation are left out, then spans of the lowest score; the best one
+    stays.
 
     Args:
         generator: Of the model that will answer.
         question: As asked.
         spans: In the order they are to be read.
         config: Instruction and length of the answer.
+        history: What was said before, turn by turn.
 
     Raises:
         InputError: question, one span and answer do not fit the model's window.
     """
-    kept, window = distinct(spans), generator.context_window
+    kept, window, said = distinct(spans), generator.context_window, list(history)
     while True:
-        prompt = _format(generator, question, kept, config)
+        prompt = _format(generator, question, kept, config, said)
         if prompt.tokens + config.max_new_tokens <= window:
             return prompt
+        if said:
+            said = said[2:]  # a question and its answer
+            continue
         if len(kept) < 2:
             raise InputError(
                 f"the question's prompt of {prompt.tokens} tokens with one passage and an answer "
@@ -87,10 +96,15 @@ def build_prompt(
 
 
 def _format(
-    generator: TextGenerator, question: str, spans: Sequence[Span], config: AnswerConfig
+    generator: TextGenerator,
+    question: str,
+    spans: Sequence[Span],
+    config: AnswerConfig,
+    history: Sequence[Message],
 ) -> Prompt:
     messages = [
         {"role": "system", "content": config.system or INSTRUCTION},
+        *history,
         {"role": "user", "content": f"{passages(spans)}\n\nQuestion: {question}"},
     ]
     text = generator.chat_prompt(messages)

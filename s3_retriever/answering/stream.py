@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
     from s3_retriever.documents import Span
 
@@ -22,6 +22,7 @@ class AnswerStream:
         prompt_tokens: Length of the prompt in tokens, which bounds the KV cache.
         seconds: Wall-clock seconds of ``"read"``, ``"search"`` and, once all pieces have been
             taken, ``"answer"``.
+        steps: Seconds of the steps of the search, by name.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class AnswerStream:
         prompt_tokens: int,
         seconds: dict[str, float],
         pieces: Iterator[str],
+        steps: Mapping[str, float] | None = None,
     ) -> None:
         self.question, self.spans, self.prompt_tokens = question, spans, prompt_tokens
         self.seconds = seconds
+        self.steps = dict(steps or {})
         self._pieces = self._timed(stripped(pieces))
 
     def __iter__(self) -> Self:

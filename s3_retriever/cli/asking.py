@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from s3_retriever.adapters.spans import span_json
 from s3_retriever.cli import common
 from s3_retriever.cli.searching import add_search, search_settings
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             {
                 "question": args.question,
                 "answer": text,
-                "spans": [common.span_json(span) for span in answer.spans],
+                "spans": [span_json(span) for span in answer.spans],
                 "prompt_tokens": answer.prompt_tokens,
                 "seconds": answer.seconds,
             }

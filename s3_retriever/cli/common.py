@@ -61,23 +61,6 @@ def command_line(*words: str, model: str | None = None) -> str:
     return shlex.join([name, *words, *options])
 
 
-def span_json(span: Span) -> dict[str, Any]:
-    """Return a span as JSON values."""
-    return {
-        "id": span.id,
-        "document": span.document_id,
-        "start": span.start,
-        "end": span.end,
-        "score": span.score,
-        "relevance": span.relevance,
-        "parts": dict(span.parts),
-        "tokens": span.tokens,
-        "text": span.text,
-        "citation": span.citation,
-        "metadata": dict(span.metadata),
-    }
-
-
 def reading_lines(reading: Reading) -> Iterator[str]:
     """Lines for people: what was not read, since nobody asked for it."""
     if others := reading.other_kinds():

@@ -22,6 +22,7 @@ COMMANDS = {
     "index": ("s3_retriever.cli.indexing", "read files through the model into an index"),
     "search": ("s3_retriever.cli.searching", "find the spans that a question attends to"),
     "ask": ("s3_retriever.cli.asking", "let the same model answer from those spans"),
+    "serve": ("s3_retriever.cli.serving", "open a page over an index, and an API"),
     "show": ("s3_retriever.cli.show", "print a document of an index as it was indexed"),
     "info": ("s3_retriever.cli.info", "show the sizes of an index"),
     "verify": ("s3_retriever.cli.verify", "check every byte of an index"),

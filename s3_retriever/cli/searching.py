@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from s3_retriever.adapters.spans import span_json
 from s3_retriever.cli import common
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         args.question, k=args.k, token_budget=args.token_budget, **search_settings(args)
     )
     if args.json:
-        spans = [common.span_json(span) for span in found]
+        spans = [span_json(span) for span in found]
         seconds = asdict(found.seconds)
         made = {"question": args.question, "relevance": found.relevance, "spans": spans}
         common.print_json(made | {"seconds": seconds})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from threading import Lock
+from dataclasses import asdict
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from s3_retriever.answering.generator import TextGenerator
@@ -18,6 +19,7 @@ from s3_retriever.config import (
 from s3_retriever.documents import Answer
 from s3_retriever.engine.corpus import Corpus
 from s3_retriever.engine.flow import find
+from s3_retriever.engine.heat import QuestionHeat, question_heat
 from s3_retriever.engine.intake import take_in
 from s3_retriever.engine.into_folder import build_into, read_into
 from s3_retriever.engine.opening import Given
@@ -32,17 +34,20 @@ from s3_retriever.fork import computes_here, renew_after_fork
 from s3_retriever.reading.clock import ScanClock
 from s3_retriever.reading.question_reader import QuestionReader
 from s3_retriever.reading.scan import scan
+from s3_retriever.searching.filters import predicate
 from s3_retriever.storage import holding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
 
+    from s3_retriever.answering.generator import Message
     from s3_retriever.backbone import Backbone
     from s3_retriever.documents import Document, Draft, Skipped
     from s3_retriever.engine.intake import OnError
     from s3_retriever.engine.results import IndexStats
     from s3_retriever.searching.filters import Filter
+    from s3_retriever.searching.heat import Place
 
 
 class EndogenousIndex:
@@ -359,6 +364,46 @@ class EndogenousIndex:
             for question, (spans, seconds) in zip(checked, found, strict=True)
         ]
 
+    def heat(self, question: str, places: Sequence[Place]) -> QuestionHeat:
+        """Tell what the words of a question attend to, token by token.
+
+        Args:
+            question: As for `search`.
+            places: Pieces of documents of this index, such as the spans of a search.
+
+        Returns:
+            The words of the question and, for each place, what each token received from each word:
+            its share of the attention that the word spends on the whole index.
+
+        Raises:
+            InputError: as for `search`; also a place in no document.
+        """
+        checked, corpus = self._checked([question]), self._corpus
+        for place in places:
+            document = corpus.documents.get(place.document_id)
+            if document is None or not 0 <= place.start < place.end <= len(document.text):
+                raise InputError(
+                    f"no place {place.document_id}:{place.start}:{place.end} is in the index; "
+                    "take those that a search returned"
+                )
+        searcher = corpus.searcher()
+        if searcher is None or not places:
+            return QuestionHeat((), ())
+        (read,), (tokens,) = (
+            self._question_reader().questions(checked),
+            self.backbone.text.encode_batch(checked),
+        )
+        return question_heat(searcher.text, read, tokens, places)
+
+    def check(self, question: str, filter: Filter | None = None) -> None:
+        """Refuse what `search` would refuse, without searching.
+
+        Raises:
+            InputError: a question that is empty or too long, or what is no filter.
+        """
+        self._checked([question])
+        predicate(filter)
+
     def _question_reader(self) -> QuestionReader:
         """The one that remembers, unless what it reads by has been replaced."""
         parts = (self.backbone, self.bank, self.scan_config)
@@ -413,7 +458,10 @@ class EndogenousIndex:
         if prompt is None:
             return Answer("", question, (), 0)
         text = self._generator.generate(
-            prompt.text, max_new_tokens=config.max_new_tokens, stop=(*STOP, *config.stop)
+            prompt.text,
+            max_new_tokens=config.max_new_tokens,
+            stop=(*STOP, *config.stop),
+            temperature=config.temperature,
         )
         return Answer(text.strip(), question, prompt.spans, prompt.tokens)
 
@@ -423,21 +471,36 @@ class EndogenousIndex:
         *,
         filter: Filter | None = None,
         search: SearchConfig | Mapping[str, Any] | None = None,
+        history: Sequence[Message] = (),
+        cancelled: Event | None = None,
         **settings: Unpack[AnswerSettings],
     ) -> AnswerStream:
-        """Answer piece by piece; arguments and errors are those of `answer`.
+        """Answer piece by piece; further arguments and errors are those of `answer`.
 
         The search is done at once; the pieces come as the model makes them.
+
+        Args:
+            question: As for `answer`.
+            filter: Likewise.
+            search: Likewise.
+            history: What was said before, for the model to read; only `question` is searched for.
+            cancelled: Ends the answer when another thread sets it.
+            **settings: As for `answer`.
         """
         config = self.answer_config.replace(**settings)
-        found, prompt = self._prompt(question, filter, search, config)
+        found, prompt = self._prompt(question, filter, search, config, history)
         seconds = {"read": found.seconds.read, "search": found.seconds.search}
         if prompt is None:
-            return AnswerStream(question, (), 0, seconds, iter(()))
+            return AnswerStream(question, (), 0, seconds, iter(()), asdict(found.seconds))
         pieces = self._generator.stream(
-            prompt.text, max_new_tokens=config.max_new_tokens, stop=(*STOP, *config.stop)
+            prompt.text,
+            max_new_tokens=config.max_new_tokens,
+            stop=(*STOP, *config.stop),
+            temperature=config.temperature,
+            cancelled=cancelled,
         )
-        return AnswerStream(question, prompt.spans, prompt.tokens, seconds, pieces)
+        steps = asdict(found.seconds)
+        return AnswerStream(question, prompt.spans, prompt.tokens, seconds, pieces, steps)
 
     @property
     def _generator(self) -> TextGenerator:
@@ -449,6 +512,7 @@ class EndogenousIndex:
         filter: Filter | None,
         search: SearchConfig | Mapping[str, Any] | None,
         config: AnswerConfig,
+        history: Sequence[Message] = (),
     ) -> tuple[SearchResult, Prompt | None]:
         """Search in reading order, and put what was found into a prompt; None for nothing."""
         chosen = search if isinstance(search, SearchConfig) else self.config.replace(**search or {})
@@ -462,7 +526,7 @@ class EndogenousIndex:
         )
         if not found.spans:
             return found, None
-        return found, build_prompt(self._generator, question, found.spans, config)
+        return found, build_prompt(self._generator, question, found.spans, config, history)
 
     def save(
         self, path: str | PathLike[str], *, overwrite: bool = False, compact: bool = False

@@ -13,10 +13,10 @@ from s3_retriever.evaluate.metrics import bootstrap, mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from s3_retriever.evaluate.heat import Heat
     from s3_retriever.evaluate.rankers.contenders import Contender, Role
     from s3_retriever.evaluate.rankers.hits import Hit
     from s3_retriever.labelled.sets import LabelledSet
+    from s3_retriever.searching.heat import Heat
 
 BUDGETS = (1000, 2000, 4000)
 """Characters of retrieved text at which evidence recall and precision are reported."""

@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from s3_retriever.codec import JoinedCodes
 from s3_retriever.engine.resolve import resolve_backbone
 from s3_retriever.errors import InputError
 from s3_retriever.evaluate.about import about
 from s3_retriever.evaluate.answers import read_answers
-from s3_retriever.evaluate.heat import HeatMap
 from s3_retriever.evaluate.metrics import evidence_precision, evidence_recall, reciprocal_rank
 from s3_retriever.evaluate.rankers.bench import Bench
 from s3_retriever.evaluate.rankers.contenders import chosen
 from s3_retriever.evaluate.rankers.hits import within
 from s3_retriever.evaluate.results import BUDGETS, Cost, Evaluation, Run
+from s3_retriever.searching.heat import HeatMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from s3_retriever.config import AnswerConfig, ScanConfig
-    from s3_retriever.evaluate.heat import Heat
     from s3_retriever.evaluate.rankers.contenders import Contender, Variant
     from s3_retriever.evaluate.rankers.hits import Hit
     from s3_retriever.labelled.sets import LabelledQuestion, LabelledSet
+    from s3_retriever.searching.heat import Heat
 
 
 def evaluate(
@@ -166,7 +167,7 @@ def _with_token_attention(run: Run, bench: Bench, labelled: LabelledSet, most: i
     asked = [question.question for question in labelled.questions[:most]]
     if not asked:
         return run
-    heat_map = HeatMap(bench.documents, bench.codes(), bench.bank)
+    heat_map = HeatMap(bench.documents, JoinedCodes(bench.codes()), bench.bank)
     heat: dict[int, tuple[Heat, ...]] = {
         number: heat_map.of(question.whole.queries, run.hits[number])
         for number, question in enumerate(bench.reader.questions(asked))

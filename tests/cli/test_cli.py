@@ -29,7 +29,7 @@ from s3_retriever.labelled import load_set
 from s3_retriever.reading.clock import STAGES
 from s3_retriever.reading.scan import scan
 from s3_retriever.searching import searcher
-from s3_retriever.storage import load_index, stored_version, verify_index
+from s3_retriever.storage import load_index, verify_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,14 +101,6 @@ def failed(capsys: Any, *argv: str, code: int = 1) -> str:
     assert out == ""
     assert err.startswith("s3-retriever: ") and err.count("\n") == 1 and err.endswith("\n")
     return str(err)
-
-
-def segment_of(index: str) -> Path:
-    """The file of an index that holds codes."""
-    version = stored_version(Path(index))
-    assert version is not None
-    (segment,) = version.contents.segments.values()
-    return segment.path(Path(index))
 
 
 def texts(index: str) -> dict[str, str]:

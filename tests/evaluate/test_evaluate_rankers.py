@@ -22,7 +22,6 @@ from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import InputError, MissingExtraError
 from s3_retriever.evaluate import contenders, embedding, langchain
-from s3_retriever.evaluate.heat import HeatMap, token_mass
 from s3_retriever.evaluate.rankers.bench import Bench
 from s3_retriever.evaluate.rankers.build import as_hits, reciprocal_ranks
 from s3_retriever.evaluate.rankers.chunk_scorers import words
@@ -35,6 +34,7 @@ from s3_retriever.evaluate.rankers.hits import DEPTH, Hit
 from s3_retriever.evaluate.rankers.memo import Memo
 from s3_retriever.reading.chunks import prefix_ids
 from s3_retriever.reading.questions import read_questions
+from s3_retriever.searching.heat import HeatMap
 
 QUESTION = SET.questions[0].question
 
@@ -289,7 +289,9 @@ def test_latents_alone_leave_out_the_residual(bench):
 
 def test_heat_is_the_attention_of_every_token(bench):
     queries = asked_with(bench)
-    mass = token_mass(queries, bench.bank, joined(bench))
+    heat_map = HeatMap(bench.documents, joined(bench), bench.bank)
+    whole = [Hit(d.id, 0, len(d.text), 0.0) for d in SET.documents]
+    mass = torch.from_numpy(np.concatenate([heat.mass for heat in heat_map.of(queries, whole)]))
     x = bench.bank.decode(joined(bench).rows(slice(None)))
     y = bench.bank.calibration.queries(queries)
     wanted = torch.zeros(bench.tokens)
@@ -302,7 +304,7 @@ def test_heat_is_the_attention_of_every_token(bench):
 
 def test_the_heat_of_a_hit_is_that_of_its_tokens(bench):
     queries = asked_with(bench)
-    heat_map = HeatMap(bench.documents, bench.codes(), bench.bank)
+    heat_map = HeatMap(bench.documents, joined(bench), bench.bank)
     whole = [Hit(d.id, 0, len(d.text), 0.0) for d in SET.documents]
     heats = heat_map.of(queries, whole)
     for document, codes, heat in zip(SET.documents, bench.codes(), heats, strict=True):
@@ -312,7 +314,7 @@ def test_the_heat_of_a_hit_is_that_of_its_tokens(bench):
     (part,) = heat_map.of(queries, [cut])
     codes = bench.codes()[1]
     mine = (codes.ends > 30) & (codes.starts < 61)
-    assert part.mass.tolist() == heats[1].mass[mine].tolist()
+    assert np.allclose(part.mass, heats[1].mass[mine])
     assert part.ends[-1] == 31 and (np.diff(part.ends) >= 0).all()
 
 

@@ -15,11 +15,11 @@ from chromium import dom, screenshot, with_chromium
 from evaluate_samples import BEACON, SET, HashedWords, oracle
 from random_bank import make_bank
 from s3_retriever.evaluate import embedding, evaluate, to_html
-from s3_retriever.evaluate.heat import Heat
 from s3_retriever.evaluate.report.browser import browser_data, heat_string
 from s3_retriever.evaluate.report.svg import Series, bars, lines, scatter
 from s3_retriever.fitting import LabelledQuestion
 from s3_retriever.labelled.sets import Evidence
+from s3_retriever.searching.heat import Heat
 
 NASTY = "</script><script>document.title='taken'</script><b>&amp; \"what\"?"
 
@@ -132,11 +132,11 @@ def test_the_data_is_that_of_the_evaluation(page, found):
 
 
 def test_heat_is_written_as_levels_and_lengths():
-    heat = Heat(np.array([3, 4, 9, 80]), np.array([1.0, 1.0, 0.25, 0.0]))
+    heat = Heat(np.array([3, 4, 9, 80]), np.array([[1.0], [1.0], [0.25], [0.0]]))
     assert heat_string(heat, 1.0) == "94550z0z01"
     assert heat_string(heat, 4.0) == "54250z0z01"
     assert heat_string(heat, 0.0) == ""
-    assert heat_string(Heat(np.array([]), np.array([])), 1.0) == ""
+    assert heat_string(Heat(np.array([]), np.zeros((0, 1))), 1.0) == ""
 
 
 def test_an_evaluation_without_evidence_or_baseline_still_has_a_page(tiny_backbone):

@@ -48,7 +48,7 @@ class Contender:
         title: In tables and reports.
         role: ``"ours"``, ``"reference"`` or ``"baseline"``.
         variants: At least one.
-        heat: Whether `s3_retriever.evaluate.heat` explains its scores.
+        heat: Whether `s3_retriever.searching.heat` explains its scores.
     """
 
     name: str

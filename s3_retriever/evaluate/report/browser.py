@@ -13,8 +13,8 @@ from s3_retriever.evaluate.report.table import named
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s3_retriever.evaluate.heat import Heat
     from s3_retriever.evaluate.results import Evaluation, Row
+    from s3_retriever.searching.heat import Heat
 
 LEVELS = 10
 """Steps of heat, 0 to 9."""

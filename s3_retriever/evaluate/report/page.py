@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from importlib import resources
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +27,15 @@ from s3_retriever.evaluate.report.table import (
     overview,
     percent,
 )
+from s3_retriever.pages.bundle import asset, script, styles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from s3_retriever.evaluate.results import Evaluation
+
+_PACKAGE = "s3_retriever.evaluate.report"
+_STYLES = ("colours.css", "base.css", "hits.css", "report.css")
 
 QUESTIONS = 100
 """Questions of each set that the page shows one by one."""
@@ -53,10 +56,10 @@ def to_html(
         questions: At most so many of each set are shown one by one.
     """
     pages = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return pages.from_string(_file("page.html"), {"zip": zip}).render(
+    return pages.from_string(asset("report.html", _PACKAGE) or "", {"zip": zip}).render(
         title=", ".join(labelled.name for labelled in found.sets),
-        css=_file("page.css"),
-        js=_file("page.js"),
+        css=styles(_STYLES, _PACKAGE),
+        js=script("report.js", _PACKAGE),
         tiles=_tiles(found),
         comparison=comparison(found),
         variants=every_variant(found),
@@ -68,11 +71,6 @@ def to_html(
         metric=describe(found.metric),
         data=_embedded(json.dumps(browser_data(found, questions), ensure_ascii=False)),
     )
-
-
-def _file(name: str) -> str:
-    folder = resources.files("s3_retriever.evaluate.report") / "assets"
-    return (folder / name).read_text(encoding="utf-8")
 
 
 def _embedded(text: str) -> str:

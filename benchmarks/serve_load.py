@@ -1,0 +1,166 @@
+"""A server under load: fifty searches and five streamed answers at once, and the event loop's rest.
+
+The server and its clients run in this process, on 127.0.0.1. Beside them a task in the server's
+event loop sleeps five milliseconds at a time; by how much it oversleeps is how long the loop was
+kept from other work. Reading a document of a million characters in ranges and the heat of words are
+timed as well.
+
+    python benchmarks/serve_load.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+import uvicorn
+from common import arguments, default_model, documents_of, line, load, spread
+from common import write as write_results
+
+from s3_retriever import Document, EndogenousIndex
+from s3_retriever.codec.codes import ARRAYS, TokenCodes
+from s3_retriever.config import ScanConfig
+from s3_retriever.engine.parts import parts_of
+from s3_retriever.engine.store import State
+from s3_retriever.reading.clock import ScanClock
+from s3_retriever.reading.scan import scan
+from s3_retriever.serve.app import create_app
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+STEP = 0.005
+ASKED = (
+    "When is the finally clause executed",
+    "What does a del statement do",
+    "How are names resolved in a class body",
+    "When does the with statement suppress an exception",
+    "What is an assignment expression",
+)
+LONG = 1_000_000
+"""Characters of the document that is read in ranges, about."""
+
+
+class Lag:
+    """By how much a task of an event loop oversleeps."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def watch(self) -> None:
+        """Sleep and see, until cancelled."""
+        while True:
+            begun = perf_counter()
+            await asyncio.sleep(STEP)
+            self.seconds.append(perf_counter() - begun - STEP)
+
+
+@contextmanager
+def serving(index: EndogenousIndex, lag: Lag) -> Iterator[str]:
+    """The address of a server whose loop is watched."""
+    server = uvicorn.Server(uvicorn.Config(create_app(index), log_level="warning"))
+
+    async def run(own: socket.socket) -> None:
+        watching = asyncio.create_task(lag.watch())
+        await server.serve(sockets=[own])
+        watching.cancel()
+
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=lambda: asyncio.run(run(own)))
+        thread.start()
+        while not server.started:
+            thread.join(0.01)
+        yield f"http://127.0.0.1:{own.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+async def asked(web: httpx.AsyncClient, path: str, body: dict[str, Any]) -> tuple[float, str]:
+    """Seconds of a request, and its reply; an error is raised."""
+    begun = perf_counter()
+    reply = await web.post(path, json=body)
+    reply.raise_for_status()
+    if "event: error" in reply.text:
+        raise RuntimeError(reply.text[-300:])
+    return perf_counter() - begun, reply.text
+
+
+async def load_test(address: str, answer: int, lag: Lag) -> dict[str, Any]:
+    """All at once; then one heat and the ranges of a long document."""
+    async with httpx.AsyncClient(base_url=address, timeout=3600) as web:
+        await asyncio.sleep(1)
+        lag.seconds.clear()
+        searches = [
+            asked(web, "/search", {"question": f"{ASKED[n % 5]}, in case {n}?"}) for n in range(50)
+        ]
+        answers = [
+            asked(web, "/answer", {"question": f"{ASKED[n]}?", "max_new_tokens": answer})
+            for n in range(5)
+        ]
+        begun = perf_counter()
+        found = await asyncio.gather(*searches, *answers)
+        whole = perf_counter() - begun
+        under_load = [*lag.seconds]
+        places = [{"document": "long", "start": n * 1000, "end": n * 1000 + 240} for n in range(8)]
+        heat, _ = await asked(web, "/heat", {"question": f"{ASKED[0]}?", "places": places})
+        ranges = []
+        for start in range(0, LONG - 10_000, 3000):
+            begun = perf_counter()
+            (await web.get(f"/documents/long?start={start}&end={start + 3000}")).raise_for_status()
+            ranges.append(perf_counter() - begun)
+    return {
+        "seconds": whole,
+        "search_seconds": spread([took for took, _ in found[:50]]),
+        "answer_seconds": spread([took for took, _ in found[50:]]),
+        "loop_lag_seconds": {
+            **spread(under_load),
+            "over_50_ms": sum(late > 0.05 for late in under_load),
+            "sleeps": len(under_load),
+        },
+        "heat_seconds": heat,
+        "range_seconds": spread(ranges),
+    }
+
+
+def tiled(document: Document, codes: TokenCodes) -> tuple[Document, TokenCodes]:
+    """A document of a million characters: the text and the codes of another, repeated."""
+    text, copies = document.text, LONG // len(document.text)
+    shifts = np.repeat(np.arange(copies, dtype=np.int32) * len(text), len(codes))
+    arrays = {name: np.concatenate([getattr(codes, name)] * copies) for name in ARRAYS}
+    places = {name: arrays[name] + shifts for name in ("starts", "ends")}
+    return Document("long", text * copies), TokenCodes(**{**arrays, **places})
+
+
+def main(args: argparse.Namespace) -> None:
+    """Build, serve, load."""
+    backbone, bank = load(default_model(args.model), args.dtype, args.seed)
+    documents, scanning = documents_of(backbone, args.tokens), ScanConfig()
+    entries = [*scan(backbone, bank, documents, scanning, True, clock=ScanClock(backbone.device))]
+    entries.append(tiled(*entries[0]))
+    index = EndogenousIndex(backbone, State(parts_of(entries, bank), bank, scanning))
+    index.search("Is everything ready?")
+    lag = Lag()
+    with serving(index, lag) as address:
+        found = asyncio.run(load_test(address, args.answer, lag))
+    for name in ("search_seconds", "answer_seconds", "loop_lag_seconds", "range_seconds"):
+        print(line(name.removesuffix("_seconds"), found[name]))
+    late = found["loop_lag_seconds"]
+    print(f"sleeps of the loop late by more than 50 ms: {late['over_50_ms']} of {late['sleeps']}")
+    print(f"heat of eight places {found['heat_seconds']:.3f} s; all in {found['seconds']:.1f} s")
+    write_results("serve_load", args, {"tokens": index.stats.tokens, **found}, backbone, bank)
+
+
+if __name__ == "__main__":
+    parser = arguments(__doc__)
+    parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
+    parser.add_argument("--tokens", type=int, default=16_384)
+    parser.add_argument("--answer", type=int, default=32)
+    main(parser.parse_args())
