@@ -69,8 +69,8 @@ class CellAttention:
         """Sentences that stand for all in means and deviations.
 
         Returns:
-            Numbers of the sentences ``int64[S]``, in short runs, and ``bool[S]``, whether they are
-            counted or only share with those that are.
+            Numbers of the sentences ``int64[S]``, in short runs, with the headers of rows among
+            them, and ``bool[S]``, whether they are counted or only share with those that are.
         """
         count = len(self.text.passages)
         if count <= _SAMPLES * _RUN:
@@ -78,7 +78,12 @@ class CellAttention:
         firsts = np.linspace(0, count - _RUN, _SAMPLES).astype(np.int64)
         within = np.arange(_RUN)
         counted = (within >= _EDGE) & (within < _RUN - _EDGE)
-        return (firsts[:, None] + within).ravel(), np.tile(counted, _SAMPLES)
+        numbers = (firsts[:, None] + within).ravel()
+        headers = self.text.passages.header[numbers]
+        whole = np.union1d(numbers, headers[headers >= 0])
+        asked = np.zeros(len(whole), dtype=bool)
+        asked[np.searchsorted(whole, numbers)] = np.tile(counted, _SAMPLES)
+        return whole, asked
 
 
 @dataclass(frozen=True, eq=False)

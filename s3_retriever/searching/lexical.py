@@ -45,7 +45,8 @@ class LexicalScorer:
         if _MANY * len(holding) > everything:
             smooth = passages.smooth(values, weighing.reach, weighing.power)
             return standardise(smooth)[torch.from_numpy(candidates)]
-        near = passages.near(holding, weighing.reach)
+        gaining = np.union1d(holding, passages.rows_of(holding))
+        near = passages.near(gaining, weighing.reach)
         some = passages.some(near)
         smooth = some.smooth(values[torch.from_numpy(near)], weighing.reach, weighing.power)
         found, rest = standardise_some(smooth, everything)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 """Of how text is cut into sentences and words, and of the arrays; no other is read."""
 
 _BLOCK_TOKENS = 8192

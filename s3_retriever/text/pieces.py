@@ -1,0 +1,42 @@
+"""What a text is cut into: sentences of prose, rows of tables, records."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+WHOLE = 800
+"""Characters up to which a row or a record is kept whole; a longer one is cut as prose is."""
+
+
+class Kind(IntEnum):
+    """What a piece is.
+
+    Attributes:
+        PROSE: A sentence, a record without a header, a line of code.
+        HEADER: The names of the columns of a table.
+        ROW: A row, or a part of a long one, of the last header before it.
+    """
+
+    PROSE = 0
+    HEADER = 1
+    ROW = 2
+
+
+class Line(NamedTuple):
+    """A line of a text, its end included."""
+
+    start: int
+    end: int
+
+
+class Block(NamedTuple):
+    """Some lines that are cut otherwise than prose.
+
+    Attributes:
+        stop: Number of the first line behind it.
+        cuts: Ends of its pieces and their kinds, in order; the last is the end of its last line.
+    """
+
+    stop: int
+    cuts: list[tuple[int, Kind]]
