@@ -18,15 +18,87 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_FIRST = "Ada Ben Cleo Dov Edda Finn Gita Hugo Ines Jan Kira Lars Mona Nils Olga Pia Ravi Sven".split()
-_LAST = "Ashdown Brandt Castell Dorn Ekberg Farrow Grieg Hallam Ibsen Jarvis Kemp Lunde Moss".split()
-_ONSETS, _VOWELS = "b br d dr f g h k l m n p r s st t tr v w".split(), "a e i o u".split()
-_ENDS = "by dale fell ford ham mere mouth stead ton wick".split()
-_REGIONS = "Northmark Eastvale Southshore Westmoor Midland".split()
-_TRADES = "Accounts Archive Kitchen Laboratory Sales Workshop".split()
-_THINGS = "bolt bracket clamp cog flange gasket hinge lever nut pin rivet rod screw valve washer".split()
-_MAKES = "brass steel nylon copper oak rubber".split()
-_STATES = "paid open overdue disputed".split()
+_FIRST = [
+    "Ada",
+    "Ben",
+    "Cleo",
+    "Dov",
+    "Edda",
+    "Finn",
+    "Gita",
+    "Hugo",
+    "Ines",
+    "Jan",
+    "Kira",
+    "Lars",
+    "Mona",
+    "Nils",
+    "Olga",
+    "Pia",
+    "Ravi",
+    "Sven",
+]
+_LAST = [
+    "Ashdown",
+    "Brandt",
+    "Castell",
+    "Dorn",
+    "Ekberg",
+    "Farrow",
+    "Grieg",
+    "Hallam",
+    "Ibsen",
+    "Jarvis",
+    "Kemp",
+    "Lunde",
+    "Moss",
+]
+_ONSETS, _VOWELS = (
+    [
+        "b",
+        "br",
+        "d",
+        "dr",
+        "f",
+        "g",
+        "h",
+        "k",
+        "l",
+        "m",
+        "n",
+        "p",
+        "r",
+        "s",
+        "st",
+        "t",
+        "tr",
+        "v",
+        "w",
+    ],
+    ["a", "e", "i", "o", "u"],
+)
+_ENDS = ["by", "dale", "fell", "ford", "ham", "mere", "mouth", "stead", "ton", "wick"]
+_REGIONS = ["Northmark", "Eastvale", "Southshore", "Westmoor", "Midland"]
+_TRADES = ["Accounts", "Archive", "Kitchen", "Laboratory", "Sales", "Workshop"]
+_THINGS = [
+    "bolt",
+    "bracket",
+    "clamp",
+    "cog",
+    "flange",
+    "gasket",
+    "hinge",
+    "lever",
+    "nut",
+    "pin",
+    "rivet",
+    "rod",
+    "screw",
+    "valve",
+    "washer",
+]
+_MAKES = ["brass", "steel", "nylon", "copper", "oak", "rubber"]
+_STATES = ["paid", "open", "overdue", "disputed"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +151,13 @@ def _station(chance: random.Random, number: int) -> Row:
 
 def _employee(chance: random.Random, number: int) -> Row:
     pay = f"{chance.randint(280, 960) * 100}"
-    return _person(chance), chance.choice(_TRADES), f"{chance.randint(1000, 9999)}", _date(chance), pay
+    return (
+        _person(chance),
+        chance.choice(_TRADES),
+        f"{chance.randint(1000, 9999)}",
+        _date(chance),
+        pay,
+    )
 
 
 def _part(chance: random.Random, number: int) -> Row:
@@ -96,8 +174,11 @@ def _place(chance: random.Random, number: int) -> Row:
 
 def _invoice(chance: random.Random, number: int) -> Row:
     about = f"{chance.choice(_LAST)} {chance.choice(['Ltd', 'Bros', 'Mills'])}", _date(chance)
-    return f"{2000 + number}/{chance.randint(10, 99)}", *about, f"{chance.randint(50, 99999)}", (
-        chance.choice(_STATES)
+    return (
+        f"{2000 + number}/{chance.randint(10, 99)}",
+        *about,
+        f"{chance.randint(50, 99999)}",
+        (chance.choice(_STATES)),
     )
 
 
@@ -111,7 +192,7 @@ def _short(chance: random.Random, number: int) -> Row:
     return letters, f"{_town(chance)} {chance.choice(_TRADES)}"
 
 
-_READINGS = "Dawn Noon Dusk Wind Gusts Pressure Humidity Rain Sun".split()
+_READINGS = ["Dawn", "Noon", "Dusk", "Wind", "Gusts", "Pressure", "Humidity", "Rain", "Sun"]
 _KINDS: dict[str, tuple[Row, Callable[[random.Random, int], Row]]] = {
     "stations": (("Code", "Station", "Line", "Opened", "Platforms", "Passengers"), _station),
     "employees": (("Name", "Department", "Extension", "Hired", "Salary"), _employee),

@@ -14,7 +14,6 @@ The result goes to results/table_questions-cpu.json.
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,8 @@ def written(made: Made, format: str, count: int, seed: int) -> Written:
         at = text.index(row, at)
         places.append((at, at + len(row)))
         at += len(row)
-    return Written(Document(id, text), tuple(places), tuple(_asked(made, id, places, count, seed)))
+    document = Document(id, text, {"format": format, "table": made.name})
+    return Written(document, tuple(places), tuple(_asked(made, id, places, count, seed)))
 
 
 def _asked(
@@ -92,11 +92,13 @@ def judged(
     }
 
 
-def measured(index: EndogenousIndex, tables: Sequence[Written], k: int) -> list[dict[str, float]]:
-    """The questions of some tables, asked of them together or each of its own alone."""
+def measured(
+    index: EndogenousIndex, tables: Sequence[Written], k: int, **filter: str
+) -> list[dict[str, float]]:
+    """The questions of some tables, asked of those that pass a filter."""
     rows = {own.document.id: own.rows for own in tables}
     questions = [question for own in tables for question in own.questions]
-    found = index.search_many([question.text for question in questions], k=k)
+    found = index.search_many([question.text for question in questions], filter=filter, k=k)
     both = zip(found, questions, strict=True)
     return [judged(spans.spans, question, rows) for spans, question in both]
 
@@ -113,23 +115,24 @@ def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=78)
-    parser.add_argument("--questions", type=int, default=18, help="of each table and format")
+    parser.add_argument("--questions", type=int, default=12, help="of each table and format")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--spans", type=int, default=5)
     args = parser.parse_args()
     made, figures = made_tables(args.rows, args.seed), {}
-    index = EndogenousIndex.empty()
-    for format in args.formats:
-        tables = [written(own, format, args.questions, args.seed) for own in made]
-        kinds: dict[str, list[dict[str, float]]] = defaultdict(list)
-        for own in tables:
-            index.add([own.document])
-            kinds[own.document.id] = measured(index, [own], args.spans)
-            index.delete([own.document.id])
+    tables = {
+        format: [written(own, format, args.questions, args.seed) for own in made]
+        for format in args.formats
+    }
+    documents = [own.document for all_of_one in tables.values() for own in all_of_one]
+    index = EndogenousIndex.build(documents, progress=False)
+    for format, of_format in tables.items():
+        kinds = {
+            own.document.id: measured(index, [own], args.spans, **own.document.metadata)
+            for own in of_format
+        }
         kinds[f"{format}, each alone"] = [one for own in kinds.values() for one in own]
-        index.add([own.document for own in tables])
-        kinds[f"{format}, together"] = measured(index, tables, args.spans)
-        index.delete([own.document.id for own in tables])
+        kinds[f"{format}, together"] = measured(index, of_format, args.spans, format=format)
         for name, judgements in kinds.items():
             figures[name] = percent(judgements)
             shown = "  ".join(f"{key} {value:5.1f}" for key, value in figures[name].items())

@@ -171,6 +171,8 @@ class Span:
         tokens: Length in tokens of the target model.
         metadata: The source document's metadata, read-only, with the page, slide, sheet, section,
             or line that the span begins in, where the document came from a file that has them.
+        header: Of a span that begins with a row of a table: what stands above the table's rows, the
+            names of its columns, as it stands in the document; else empty.
     """
 
     document_id: str
@@ -181,6 +183,7 @@ class Span:
     parts: Mapping[str, float]
     tokens: int
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    header: str = ""
 
     @property
     def id(self) -> str:

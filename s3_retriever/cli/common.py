@@ -74,6 +74,7 @@ def span_json(span: Span) -> dict[str, Any]:
         "text": span.text,
         "citation": span.citation,
         "metadata": dict(span.metadata),
+        **({"header": span.header} if span.header else {}),
     }
 
 
@@ -103,6 +104,8 @@ def span_lines(spans: Sequence[Span]) -> Iterator[str]:
             f"{_SHOWN.get(name, name)} {value:.2f}" for name, value in span.parts.items()
         )
         yield f"[{number}] {span.citation}, characters {span.start:,}–{span.end:,}   {parts}"
+        if span.header:
+            yield "    " + " ".join(span.header.split())
         yield "    " + " ".join(span.text.split())
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _MARKS = ",\t;|"
-_SPACED = {mark: re.compile(rf"{mark}\s") for mark in ",;"}
+_SPACED = {mark: re.compile(rf"[{mark}]\s") for mark in ",;|"}
 _FEWEST = 3
 """Records that make a table."""
 
@@ -105,7 +105,7 @@ def _is_table(text: str, lines: Sequence[Line], found: Sequence[_Record], mark: 
         return False
     some = found[:_SEEN]
     seen = text[lines[some[0].first].start : lines[some[-1].stop - 1].end]
-    spaced = mark in ",;" and 2 * len(_SPACED[mark].findall(seen)) > seen.count(mark)
+    spaced = mark in _SPACED and 2 * len(_SPACED[mark].findall(seen)) > seen.count(mark)
     rows = [record.cells for record in some[1:]]
     return not spaced or (is_header(some[0].cells, rows) and has_data(rows))
 

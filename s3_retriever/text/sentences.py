@@ -1,4 +1,4 @@
-"""Cut a text into pieces that tile it exactly: sentences, rows of tables, records, lines of code."""
+"""Cut a text into pieces that tile it: sentences, rows of tables, records, lines of code."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3_retriever.text.delimited import delimited_table
 from s3_retriever.text.fences import closed_by, code_cuts
-from s3_retriever.text.pieces import Kind, Line
+from s3_retriever.text.pieces import Block, Kind, Line
 from s3_retriever.text.pipe_tables import pipe_table
 from s3_retriever.text.prose import MAX_CHARACTERS, MIN_CHARACTERS, prose
 from s3_retriever.text.records import json_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from s3_retriever.text.pieces import Block
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _FENCES = "`~>"
@@ -60,6 +58,17 @@ def pieces(text: str) -> list[Piece]:
     return found
 
 
+def header_at(text: str, start: int) -> str:
+    """What names the columns of the table in a row of which a character stands; empty elsewhere."""
+    header = slice(0, 0)
+    for piece in pieces(text):
+        if piece.kind == Kind.HEADER:
+            header = slice(*trim(text, piece.start, piece.end))
+        if piece.start <= start < piece.end:
+            return text[header] if piece.kind == Kind.ROW else ""
+    return ""
+
+
 def trim(text: str, start: int, end: int) -> tuple[int, int]:
     """Shrink a character range so that it neither begins nor ends with white space."""
     piece = text[start:end]
@@ -87,9 +96,7 @@ def _tiled(text: str, lines: Sequence[Line], plain: Plain, fences: bool) -> list
     return found
 
 
-def _fill(
-    found: list[Cut], text: str, lines: Sequence[Line], plain: Plain, last: bool
-) -> None:
+def _fill(found: list[Cut], text: str, lines: Sequence[Line], plain: Plain, last: bool) -> None:
     """Cut what is between blocks; white space joins what is before it, a short end what follows."""
     if not lines:
         return
@@ -120,7 +127,6 @@ def _block(text: str, lines: Sequence[Line], first: int, fences: bool) -> Block 
 def _fenced(text: str, lines: Sequence[Line], stop: int) -> Block:
     """Code with its fences, which share pieces with it."""
     start, end = lines[0].start, lines[-1].end
-    if end - start <= MAX_CHARACTERS:
-        return Block(stop, [(end, Kind.PROSE)])
-    cuts = _tiled(text, lines[1:-1], code_cuts, fences=False)
-    return Block(stop, [*cuts[:-1], (end, cuts[-1][1])])
+    short = end - start <= MAX_CHARACTERS
+    cuts = [] if short else _tiled(text, lines[1:-1], code_cuts, fences=False)
+    return Block(stop, [*cuts[:-1], (end, cuts[-1][1] if cuts else Kind.PROSE)])
