@@ -9,7 +9,7 @@ import torch
 
 from s3_retriever.searching.bm25 import Bm25
 from s3_retriever.searching.fusion import standardise, standardise_some
-from s3_retriever.text.words import words
+from s3_retriever.text.words import codes, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ class LexicalScorer:
         return torch.stack([self._scores(one.text, candidates, weighing) for one in asked])
 
     def _scores(self, question: str, candidates: np.ndarray, weighing: Weighing) -> Tensor:
-        holding, scores = self._ranker.scores(words(question))
+        holding, scores = self._ranker.scores([*words(question), *codes(question)])
         if not len(holding):
             return torch.zeros(len(candidates))
         passages, everything = self._passages, len(self._passages)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MIN_NEIGHBOUR_WEIGHT = 0.02
 """`Passages.smooth` leaves out neighbours whose weight is below this."""
 
+PROSE, RECORD = -1, -2
+"""In the place of the number of a header: see `Passages.header`."""
+
 _MOST_NEIGHBOURS = 64
 _FARTHEST = 4000  # characters
 _REACHES_KEPT = 4
@@ -51,8 +54,8 @@ class Passages:
         end: ``int64[A]``, one past the last; the sentences of a document tile it.
         bounds: ``int64[A + 1]``; sentence a owns tokens ``bounds[a]`` to ``bounds[a + 1]`` of the
             concatenated corpus, possibly none.
-        header: ``int64[A]``, the sentence that names the columns of a row of a table; -1 for all
-            others, headers themselves among them.
+        header: ``int64[A]``, the sentence that names the columns of a row of a table; `RECORD` for
+            a record that needs none, `PROSE` for all others, headers themselves among them.
     """
 
     document: np.ndarray
@@ -81,12 +84,18 @@ class Passages:
         return centre
 
     @cached_property
+    def alone(self) -> np.ndarray:
+        """``bool[A]``: which are rows or records, and share nothing with those beside them."""
+        alone: np.ndarray = self.header != PROSE
+        return alone
+
+    @cached_property
     def _shifts(self) -> list[tuple[int, float, Tensor]]:
         """Shifts r, the least characters between centres, and ``f32[A - r]``, those of each pair.
 
-        Infinity where two are not of one document, or one is a row.
+        Infinity where two are not of one document, or one is a row or a record.
         """
-        centre, rows = self.centre, self.header >= 0
+        centre, rows = self.centre, self.alone
         shifts: list[tuple[int, float, Tensor]] = []
         for r in range(1, min(len(self), _MOST_NEIGHBOURS + 1)):
             same = self.document[r:] == self.document[:-r]
@@ -130,7 +139,7 @@ class Passages:
             numbers: ``int64[C]``, ascending.
         """
         nothing = np.zeros(len(numbers) + 1, dtype=np.int64)
-        place = np.full(len(self) + 1, -1)  # its last is that of no header
+        place = _places(len(self))
         place[numbers] = np.arange(len(numbers))
         return Passages(
             self.document[numbers],
@@ -157,7 +166,8 @@ class Passages:
         document = np.cumsum(np.diff(self.document[kept], prepend=-1) > 0) - 1
         sizes = np.diff(self.bounds)[kept]
         bounds = np.concatenate([[0], np.cumsum(sizes)])
-        place = np.concatenate([np.cumsum(kept) - 1, [-1]])
+        place = _places(len(self))
+        place[np.flatnonzero(kept)] = np.arange(int(kept.sum()))
         header = place[self.header[kept]]
         return Passages(document, self.start[kept], self.end[kept], bounds, header)
 
@@ -172,7 +182,9 @@ class Passages:
 
     def _kinds(self) -> np.ndarray:
         """``uint8[A]``: the `Kind` of each."""
-        kinds = np.where(self.header >= 0, Kind.ROW, Kind.PROSE).astype(np.uint8)
+        kinds = np.full(len(self), Kind.ROW, dtype=np.uint8)
+        kinds[self.header == PROSE] = Kind.PROSE
+        kinds[self.header == RECORD] = Kind.RECORD
         kinds[self.header[self.header >= 0]] = Kind.HEADER
         return kinds
 
@@ -228,9 +240,10 @@ class Passages:
         Args:
             numbers: ``int64[C]``.
         """
-        asked = np.zeros(len(self) + 1, dtype=bool)  # its last is that of no header
+        asked = np.zeros(len(self), dtype=bool)
         asked[numbers] = True
-        return np.flatnonzero(asked[self.header])
+        rows = np.flatnonzero(self.header >= 0)
+        return rows[asked[self.header[rows]]]
 
     def best_of_document(self, candidates: np.ndarray, scores: Tensor) -> Tensor:
         """Give every candidate ``int64[C]`` the highest score ``f32[C]`` in its document."""
@@ -286,7 +299,7 @@ def joined_passages(parts: Sequence[Passages]) -> Passages:
         np.concatenate([part.end for part in parts]),
         np.concatenate([[0], *(part.bounds[1:] + first for part, first in placed)]),
         np.concatenate(
-            [np.where(part.header < 0, -1, part.header + first) for part, first in headed]
+            [np.where(part.header < 0, part.header, part.header + first) for part, first in headed]
         ),
     )
 
@@ -313,7 +326,7 @@ def cut_passages(documents: Sequence[Document], ends: Sequence[np.ndarray]) -> P
 
 
 def _headers(kinds: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The header of each row, ``int64[A]``; -1 where there is none.
+    """What `Passages.header` says of sentences.
 
     Args:
         kinds: ``int[A]``, a `Kind` of each sentence.
@@ -321,7 +334,16 @@ def _headers(kinds: np.ndarray, first: np.ndarray) -> np.ndarray:
     """
     numbers = np.arange(len(kinds))
     last = np.maximum.accumulate(np.where(first | (kinds == Kind.HEADER), numbers, 0))
-    return np.where((kinds == Kind.ROW) & (kinds[last] == Kind.HEADER), last, -1)
+    header = np.where((kinds == Kind.ROW) & (kinds[last] == Kind.HEADER), last, PROSE)
+    header[kinds == Kind.RECORD] = RECORD
+    return header
+
+
+def _places(sentences: int) -> np.ndarray:
+    """Where sentences are put, nowhere yet; `PROSE` and `RECORD`, as indices, stay themselves."""
+    places = np.full(sentences + 2, PROSE)
+    places[RECORD] = RECORD
+    return places
 
 
 def blocks(bounds: np.ndarray, block_tokens: int) -> Iterator[tuple[int, int]]:

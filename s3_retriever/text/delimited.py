@@ -57,7 +57,7 @@ def _block(text: str, lines: Sequence[Line], records: Sequence[_Record]) -> Bloc
     rows = [record.cells for record in records[1 : _SEEN + 1]]
     named = is_header(records[0].cells, rows)
     cuts = [(_end(lines, records, 0), Kind.HEADER)] if named else []
-    kind = Kind.ROW if named else Kind.PROSE
+    kind = Kind.ROW if named else Kind.RECORD
     for number in range(len(cuts), len(records)):
         start, end = lines[records[number].first].start, _end(lines, records, number)
         cuts += [(cut, kind) for cut in row_cuts(text, start, end)]

@@ -13,14 +13,16 @@ class Kind(IntEnum):
     """What a piece is.
 
     Attributes:
-        PROSE: A sentence, a record without a header, a line of code.
+        PROSE: A sentence, a line of code, what stands between records.
         HEADER: The names of the columns of a table.
         ROW: A row, or a part of a long one, of the last header before it.
+        RECORD: A record that needs no header: of JSON, or of a table without one.
     """
 
     PROSE = 0
     HEADER = 1
     ROW = 2
+    RECORD = 3
 
 
 class Line(NamedTuple):

@@ -17,6 +17,8 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]')
 _SPACE = re.compile(r"\s*")
 _END = re.compile(r"[,;]?[^\S\n]*(?:\n|$)")
 _OPEN, _CLOSE = "{[", "}]"
+
+Cut = tuple[int, Kind]
 _DECODER = json.JSONDecoder()
 
 
@@ -55,16 +57,17 @@ def json_value(text: str, lines: Sequence[Line], first: int) -> Block | None:
     if behind is None:
         return None
     last = bisect_left(lines, behind.end(), first, key=lambda line: line.end)
-    return Block(last + 1, [(cut, Kind.PROSE) for cut in (*inner, lines[last].end)])
+    rest = Kind.PROSE if inner and inner[-1][1] == Kind.PROSE else Kind.RECORD
+    return Block(last + 1, [*inner, (lines[last].end, rest)])
 
 
-def _inner(text: str, start: int, end: int) -> Iterator[int]:
+def _inner(text: str, start: int, end: int) -> Iterator[Cut]:
     size = end - start
     if size > (WHOLE if text[start] == "{" else MAX_CHARACTERS):
         yield from _opened(text, start)
 
 
-def _opened(text: str, start: int) -> Iterator[int]:
+def _opened(text: str, start: int) -> Iterator[Cut]:
     """Where to cut an object or an array, its own end left out.
 
     An object or an array in it is a piece for itself, or, where it is too long, cut as well; what
@@ -77,14 +80,15 @@ def _opened(text: str, start: int) -> Iterator[int]:
         nested = text[member.value] in _OPEN
         alone = nested or size > MAX_CHARACTERS
         if packed and (alone or end - begun > MAX_CHARACTERS):
-            yield member.start
+            yield member.start, Kind.PROSE
             begun, packed = member.start, False
         if nested and size > most:
             yield from _opened(text, member.value)
         elif alone and not nested:
-            yield from (cut for cut in cuts(text, member.value, member.end) if cut < member.end)
+            inside = (cut for cut in cuts(text, member.value, member.end) if cut < member.end)
+            yield from ((cut, Kind.PROSE) for cut in inside)
         if alone and member.next is not None:
-            yield member.next
+            yield member.next, Kind.RECORD if nested else Kind.PROSE
             begun = member.next
         packed = not alone
 
