@@ -35,8 +35,8 @@ def delimited_table(text: str, lines: Sequence[Line], first: int) -> Block | Non
     """The table that begins with a line, if one does.
 
     The records of a table have as many cells as its first, but for one in ten; a blank line ends
-    it, unless one stands behind its first record. Where that does not name the columns, there is no
-    header.
+    it, unless one stands behind every record. Where the first does not name the columns, there is
+    no header.
 
     Args:
         text: Any text.
@@ -44,7 +44,7 @@ def delimited_table(text: str, lines: Sequence[Line], first: int) -> Block | Non
         first: Number of the line.
     """
     own = text[slice(*lines[first])]
-    below = text[slice(*lines[first + 1])] if first + 1 < len(lines) else ""
+    below = "".join(text[slice(*line)] for line in lines[first + 1 : first + 3])
     for mark in _MARKS:
         if mark in own and (mark in below or '"' in own):
             records = _table(text, lines, first, mark)
@@ -72,13 +72,15 @@ def _end(lines: Sequence[Line], records: Sequence[_Record], number: int) -> int:
 
 def _table(text: str, lines: Sequence[Line], first: int, mark: str) -> list[_Record]:
     found: list[_Record] = []
-    odd, double = 0, False
+    odd, double, blank = 0, False, False
     for record in _records(text, lines, first, mark):
         if not record.cells:
-            double = double or len(found) == 1
-            if not double:
-                break
+            blank = True
             continue
+        double = double or (blank and len(found) == 1)
+        if found and blank != double:
+            break
+        blank = False
         if not found and not _can_begin(record.cells, mark):
             break
         if found and len(record.cells) != len(found[0].cells):

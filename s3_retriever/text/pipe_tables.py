@@ -18,8 +18,8 @@ _DEEPEST_HEADER = 4  # lines, rules included
 def pipe_table(text: str, lines: Sequence[Line], first: int) -> Block | None:
     """The table that begins with a line, if one does: a header, a rule, and rows.
 
-    A rule belongs to what is above it. Where rules stand between rows, a row is what stands
-    between two of them.
+    A rule belongs to what is above it. Where rules of a grid stand between rows, a row is what
+    stands between two of them.
 
     Args:
         text: Any text.
@@ -67,7 +67,8 @@ def _is_row(text: str, line: Line) -> bool:
 
 def _rows(text: str, lines: Sequence[Line], first: int, stop: int) -> Iterator[tuple[int, int]]:
     rules = {number for number in range(first, stop) if _is_rule(text, lines[number])}
-    ruled = len(rules - {stop - 1}) > 1
+    grid = text[slice(*lines[first - 1])].lstrip(" \t>").startswith("+")
+    ruled = grid and bool(rules - {stop - 1})
     start = lines[first].start
     for number in range(first, stop):
         below = number + 1

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]')
+_LIST = re.compile(r"\[\s*[\[{]")  # of records
 _SPACE = re.compile(r"\s*")
 _END = re.compile(r"[,;]?[^\S\n]*(?:\n|$)")
 _OPEN, _CLOSE = "{[", "}]"
@@ -62,8 +63,8 @@ def json_value(text: str, lines: Sequence[Line], first: int) -> Block | None:
 
 
 def _inner(text: str, start: int, end: int) -> Iterator[Cut]:
-    size = end - start
-    if size > (WHOLE if text[start] == "{" else MAX_CHARACTERS):
+    record = text[start] == "{" and not _LIST.search(text, start, end)
+    if end - start > (WHOLE if record else MAX_CHARACTERS):
         yield from _opened(text, start)
 
 
