@@ -174,6 +174,8 @@ class Span:
         relevance: How likely the span holds evidence for the question, from 0 to 1; the same means
             the same for every question and every index of a bank. None where the bank cannot tell,
             and for a lead or tail.
+        header: Of a span that begins with a row of a table: what stands above the table's rows, the
+            names of its columns, as it stands in the document; else empty.
     """
 
     document_id: str
@@ -185,6 +187,7 @@ class Span:
     tokens: int
     metadata: Mapping[str, Any] = field(default_factory=dict)
     relevance: float | None = None
+    header: str = ""
 
     @property
     def id(self) -> str:

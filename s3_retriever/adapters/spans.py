@@ -22,4 +22,5 @@ def span_json(span: Span) -> dict[str, Any]:
         "text": span.text,
         "citation": span.citation,
         "metadata": dict(span.metadata),
+        **({"header": span.header} if span.header else {}),
     }

@@ -89,6 +89,8 @@ def span_lines(spans: Sequence[Span]) -> Iterator[str]:
         )
         place = f"{span.citation}, characters {span.start:,}–{span.end:,}"
         yield f"[{number}] {place}{likely}   {parts}"
+        if span.header:
+            yield "    " + " ".join(span.header.split())
         yield "    " + " ".join(span.text.split())
 
 

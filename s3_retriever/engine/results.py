@@ -81,7 +81,8 @@ class SearchResult:
     def __str__(self) -> str:
         lines = [self.question]
         for number, span in enumerate(self.spans, start=1):
-            lines += [f"[{number}] {span.id}  {_parts(span)}", f"    {span.text}"]
+            shown = [span.header, span.text] if span.header else [span.text]
+            lines += [f"[{number}] {span.id}  {_parts(span)}", *(f"    {text}" for text in shown)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

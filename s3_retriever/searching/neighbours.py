@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding_bag
 
+from s3_retriever.searching.fusion import union
 from s3_retriever.searching.passages import MIN_NEIGHBOUR_WEIGHT, MOST_NEIGHBOURS
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Neighbours:
         places: ``int64[C, R]``, for each of the sentences its own place in `near`, and those of its
             neighbours.
         weights: ``f32[C, R]``, what these count for it, 1 and less; 0 where there are fewer.
+            The header of a row counts 1.
     """
 
     near: np.ndarray
@@ -43,13 +45,15 @@ class Neighbours:
             numbers: ``int64[C]``, ascending, each once.
             reach: As for `Passages.smooth`.
         """
+        header = passages.header[numbers]
+        rows = header >= 0
         columns = [(numbers, np.ones(len(numbers), np.float32))]
+        columns.append((np.where(rows, header, numbers), rows.astype(np.float32)))
         for step in (-1, 1):
             columns.extend(_side(passages, numbers, reach, step))
-        others, weights = (np.stack(rows, 1) for rows in zip(*columns, strict=True))
-        place = np.full(len(passages), -1)
-        place[others] = 0
-        near = np.flatnonzero(place == 0)
+        others, weights = (np.stack(each, 1) for each in zip(*columns, strict=True))
+        near = union(others)
+        place = np.zeros(len(passages), dtype=np.int64)
         place[near] = np.arange(len(near))
         return cls(near, torch.from_numpy(place[others]), torch.from_numpy(weights))
 
@@ -73,26 +77,43 @@ class Neighbours:
         smoothed: Tensor = summed ** (1 / power)
         return smoothed
 
-    def lend(self, scores: Tensor, power: float) -> Tensor:
-        """Let those near the sentences share in these, where no other sentence has a score.
 
-        Args:
-            scores: ``f32[C]`` of the sentences, at least 0.
-            power: As for `Passages.smooth`.
+def lend(
+    passages: Passages, numbers: np.ndarray, scores: Tensor, reach: float, power: float
+) -> tuple[np.ndarray, Tensor]:
+    """`Passages.smooth` where few sentences have a score.
 
-        Returns:
-            ``f32[C']``, of those in `near`.
-        """
-        shares = self.weights * (scores.clamp_min(0) ** power)[:, None]
-        summed = torch.zeros(len(self.near)).index_add(0, self.places.flatten(), shares.flatten())
-        smoothed: Tensor = summed ** (1 / power)
-        return smoothed
+    Args:
+        passages: All A sentences.
+        numbers: ``int64[C]``, those with a score, ascending, each once.
+        scores: ``f32[A]``, at least 0.
+        reach: As there.
+        power: As there.
+
+    Returns:
+        The numbers of sentences that get anything ``int64[C']``, ascending, and what they get,
+        ``f32[C']``.
+    """
+    powers = scores.clamp_min(0) ** power
+    own, rows = powers[torch.from_numpy(numbers)], passages.rows_of(numbers)
+    total, reached = powers.clone(), [numbers, rows]
+    for step in (-1, 1):
+        for other, weights in _side(passages, numbers, reach, step):
+            total.index_add_(0, torch.from_numpy(other), torch.from_numpy(weights) * own)
+            reached.append(other)
+    total[torch.from_numpy(rows)] += powers[torch.from_numpy(passages.header[rows])]
+    near = union(*reached)
+    return near, total[torch.from_numpy(near)] ** (1 / power)
 
 
 def _side(
     passages: Passages, numbers: np.ndarray, reach: float, step: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Neighbours on one side, nearest first: their numbers, and weights ``f32[C]``."""
+    """Neighbours on one side, nearest first: their numbers, and weights ``f32[C]``.
+
+    Rows and records have none. Where a sentence has no more, its own number stands with weight 0.
+    """
+    own = ~passages.alone[numbers]
     for r in range(1, MOST_NEIGHBOURS + 1):
         other = np.clip(numbers + step * r, 0, len(passages) - 1)
         apart = np.abs(passages.centre[other] - passages.centre[numbers]).astype(np.float32)
@@ -101,4 +122,5 @@ def _side(
         there &= (weights >= MIN_NEIGHBOUR_WEIGHT) & (other == numbers + step * r)
         if not there.any():
             break
+        there &= own & ~passages.alone[other]
         yield np.where(there, other, numbers), np.where(there, weights, np.float32(0))

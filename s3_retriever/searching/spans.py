@@ -81,7 +81,20 @@ def _span(
     start, end = trim(document.text, int(characters[0]), int(characters[1]))
     if start < end:
         count, own = int(tokens[1] - tokens[0]), document.text[start:end]
-        yield Span(document.id, start, end, own, score, parts, count, document.at(start))
+        header = _header(text, number, start)
+        at = document.at(start)
+        yield Span(document.id, start, end, own, score, parts, count, at, header=header)
+
+
+def _header(text: IndexedText, number: int, start: int) -> str:
+    """What names the columns, where a span begins with a row."""
+    passages, document = text.passages, text.documents[number].text
+    own = passages.of_document(number)
+    first = own.start + int(np.searchsorted(passages.end[own], start, side="right"))
+    named = int(passages.header[first])
+    if named < 0:
+        return ""
+    return document[slice(*trim(document, int(passages.start[named]), int(passages.end[named])))]
 
 
 def within_budget(text: IndexedText, spans: Iterable[Span], tokens: int | None) -> list[Span]:

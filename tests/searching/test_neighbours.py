@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from passage_samples import some_passages
-from s3_retriever.searching.neighbours import Neighbours
+from s3_retriever.searching.neighbours import Neighbours, lend
 
 RANDOM = np.random.default_rng(0)
-PASSAGES = some_passages([RANDOM.integers(20, 320, size).tolist() for size in (50, 1, 90, 30)])
-NUMBERS = np.array([0, 3, 4, 49, 50, 51, 100, 170])
+PROSE = some_passages([RANDOM.integers(20, 320, size).tolist() for size in (50, 1, 90, 30)])
+HEADER = np.full(len(PROSE), -1)
+HEADER[4:9], HEADER[52:55], HEADER[57] = 3, -2, 56
+PASSAGES = replace(PROSE, header=HEADER)
+"""With a table whose header is sentence 3, records, and a row between prose."""
+
+NUMBERS = np.array([0, 3, 4, 6, 49, 50, 51, 53, 56, 58, 100, 170])
 
 
 @pytest.mark.parametrize("reach", [1e-6, 30.0, 200.0, 600.0])
@@ -27,13 +34,15 @@ def test_neighbours_lend_to_some(reach: float) -> None:
 @pytest.mark.parametrize("reach", [1e-6, 30.0, 200.0])
 def test_some_lend_to_their_neighbours(reach: float) -> None:
     values = torch.zeros(len(PASSAGES))
-    values[torch.from_numpy(NUMBERS)] = given = 1 + torch.rand(len(NUMBERS))
-    found = Neighbours.of(PASSAGES, NUMBERS, reach)
+    values[torch.from_numpy(NUMBERS)] = 1 + torch.rand(len(NUMBERS))
+    near, lent = lend(PASSAGES, NUMBERS, values, reach, 3.0)
     whole = PASSAGES.smooth(values, reach, 3.0)
-    assert set(np.flatnonzero(whole.numpy())) == set(found.near.tolist())
-    torch.testing.assert_close(found.lend(given, 3.0), whole[torch.from_numpy(found.near)])
+    assert set(np.flatnonzero(whole.numpy())) == set(near.tolist())
+    torch.testing.assert_close(lent, whole[torch.from_numpy(near)])
 
 
 def test_nothing_has_no_neighbours() -> None:
-    found = Neighbours.of(PASSAGES, np.arange(0), 200.0)
-    assert len(found.near) == 0 and found.lend(torch.zeros(0), 3.0).shape == (0,)
+    none = np.arange(0)
+    assert len(Neighbours.of(PASSAGES, none, 200.0).near) == 0
+    near, lent = lend(PASSAGES, none, torch.zeros(len(PASSAGES)), 200.0, 3.0)
+    assert len(near) == len(lent) == 0

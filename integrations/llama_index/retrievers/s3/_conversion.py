@@ -18,7 +18,7 @@ from llama_index.core.schema import (
     TextNode,
 )
 
-from s3_retriever.adapters.places import beside, is_place, place
+from s3_retriever.adapters.places import beside, is_place, named_columns, place
 from s3_retriever.documents import Document, Draft
 from s3_retriever.engine.intake import as_list
 from s3_retriever.errors import InputError
@@ -158,9 +158,14 @@ def _to_node(span: Span) -> TextNode:
     own = shown(deepcopy(dict(span.metadata)))
     kept = deepcopy(dict(span.metadata.get(_KEPT, {})))
     style = {name: kept[name] for name in _STYLE if name in kept}
-    metadata = beside(own, *place(span.document_id, span.start, span.end))
-    for kind in ("excluded_embed_metadata_keys", "excluded_llm_metadata_keys"):
-        style[kind] = [*style.get(kind, ()), *(name for name in metadata if name not in own)]
+    told = beside(own, named_columns(span.header))  # which a model that answers is to see
+    metadata = beside(told, *place(span.document_id, span.start, span.end))
+    for kind, shown_there in (
+        ("excluded_embed_metadata_keys", own),
+        ("excluded_llm_metadata_keys", told),
+    ):
+        more = (name for name in metadata if name not in shown_there)
+        style[kind] = [*style.get(kind, ()), *more]
     return TextNode(
         id_=span.id,
         text=span.text,
