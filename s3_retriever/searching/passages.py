@@ -151,10 +151,20 @@ class Passages:
         document = np.cumsum(np.diff(self.document[kept], prepend=-1) > 0) - 1
         sizes = np.diff(self.bounds)[kept]
         bounds = np.concatenate([[0], np.cumsum(sizes)])
+        return Passages(document, self.start[kept], self.end[kept], bounds, self.headers_of(kept))
+
+    def headers_of(self, kept: np.ndarray) -> np.ndarray:
+        """The `header` of some sentences among themselves, ``int64[A']``.
+
+        A row whose header is not among them counts as prose.
+
+        Args:
+            kept: ``bool[A]``.
+        """
         place = _places(len(self))
         place[np.flatnonzero(kept)] = np.arange(int(kept.sum()))
-        header = place[self.header[kept]]
-        return Passages(document, self.start[kept], self.end[kept], bounds, header)
+        header: np.ndarray = place[self.header[kept]]
+        return header
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as arrays, each of the smallest type that holds it."""
@@ -199,7 +209,8 @@ class Passages:
         asked = np.zeros(len(self), dtype=bool)
         asked[numbers] = True
         rows = np.flatnonzero(self.header >= 0)
-        return rows[asked[self.header[rows]]]
+        found: np.ndarray = rows[asked[self.header[rows]]]
+        return found
 
     def best_of_document(self, candidates: np.ndarray, scores: Tensor) -> Tensor:
         """Give every candidate ``int64[C]`` the highest score ``f32[C]`` in its document."""
