@@ -451,6 +451,26 @@ def test_compact(
     assert "not an index" in failed(capsys, "compact", str(notes))
 
 
+def test_merge(
+    index: str,
+    tiny_options: list[str],
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path / "more" / "bees.txt", "Bees sleep at night.")
+    other, both = str(tmp_path / "more.s3"), str(tmp_path / "both.s3")
+    done(capsys, "index", str(tmp_path / "more"), "-o", other, *tiny_options)
+    with monkeypatch.context() as patch:
+        patch.setattr(resolve, "resolve_backbone", None)  # no model is needed
+        assert data(capsys, "merge", index, other, "-o", both)["documents"] == 3
+        assert texts(both) == {**texts(index), **texts(other)}
+        said = failed(capsys, "merge", index, both, "-o", str(tmp_path / "third.s3"))
+    assert "both have a document with the id 'deep/bread.md', 'lamp.txt'" in said
+    assert not (tmp_path / "third.s3").exists()
+    assert data(capsys, "search", both, "bees", *tiny_options[:2])["spans"]
+
+
 def test_verify(index: str, capsys: Any) -> None:
     assert done(capsys, "verify", index).startswith("whole: 2 documents")
     assert data(capsys, "verify", index)["ok"] is True
