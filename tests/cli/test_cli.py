@@ -25,7 +25,7 @@ from s3_retriever.documents import Document
 from s3_retriever.engine import folder_store, resolve, streaming
 from s3_retriever.engine import index as engine
 from s3_retriever.reading.clock import STAGES
-from s3_retriever.reading.scan import scan
+from s3_retriever.reading.scan import scan_groups
 from s3_retriever.searching import searcher
 from s3_retriever.storage import load_index, stored_version, verify_index
 
@@ -67,11 +67,11 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ids: list[str] = []
 
     def spy(backbone: Any, bank: Any, documents: Any, *rest: Any, **more: Any) -> Any:
-        for document, codes in scan(backbone, bank, documents, *rest, **more):
-            ids.append(document.id)
-            yield document, codes
+        for group in scan_groups(backbone, bank, documents, *rest, **more):
+            ids.extend(document.id for document, _ in group)
+            yield group
 
-    monkeypatch.setattr(streaming, "scan", spy)
+    monkeypatch.setattr(streaming, "scan_groups", spy)
     return ids
 
 
@@ -322,7 +322,7 @@ def test_an_interrupt_leaves_the_old_index_whole(
         raise KeyboardInterrupt
 
     if moment == "scan":
-        monkeypatch.setattr(streaming, "scan", interrupted)
+        monkeypatch.setattr(streaming, "scan_groups", interrupted)
     else:
         monkeypatch.setattr(folder_store, "extend_index", interrupted)
     write(notes / "lamp.txt", "The lamp went out.")
