@@ -27,6 +27,7 @@ COMMANDS = {
     "info": ("s3_retriever.cli.info", "show the sizes of an index"),
     "verify": ("s3_retriever.cli.verify", "check every byte of an index"),
     "compact": ("s3_retriever.cli.compact", "merge the small files of an index into few"),
+    "merge": ("s3_retriever.cli.merge", "make one index of several by the same model"),
     "check": ("s3_retriever.cli.check", "tell whether a model can serve, and what it costs"),
     "calibrate": ("s3_retriever.cli.calibrate", "choose heads and whitening for a model"),
     "train": ("s3_retriever.cli.train", "train sparse autoencoders on text"),

@@ -96,7 +96,6 @@ def _save(
     folder: Path, state: State, overwrite: bool, compact: bool
 ) -> tuple[Saved, Sequence[Part] | None]:
     documents = [_stored(*entry) for part in state.parts for entry in part.entries()]
-    bank = f"{_PREFIX}{state.bank.digest()[:16]}"
     tokens = sum(item.arrays["starts"].size for item in documents)
     maker = TableMaker(state.parts, state.bank, cells=tokens >= FAST_FROM, digest=_digest)
     with holding(folder):
@@ -106,8 +105,8 @@ def _save(
         version = save_index(
             folder,
             documents=documents,
-            header=_header(state, bank, uid),
-            attached=_attached(state, bank),
+            header=header_of(state, uid),
+            attached=attached_of(state),
             base=base,
             merge=lambda *headers: _merged(folder, *headers),
             maker=maker,
@@ -118,7 +117,6 @@ def _save(
 
 
 def _extend(folder: Path, state: State, change: Change) -> State:
-    bank = f"{_PREFIX}{state.bank.digest()[:16]}"
     before = () if state.saved is None else state.saved.version.contents.entries
     tokens = sum(entry.rows for entry in before)
     tokens += sum(item.arrays["starts"].size for item in change.documents)
@@ -126,15 +124,21 @@ def _extend(folder: Path, state: State, change: Change) -> State:
     version = extend_index(
         folder,
         change,
-        header=_header(state, bank, None if state.saved is None else _uid(state.saved.version)),
-        attached=_attached(state, bank),
+        header=header_of(state, None if state.saved is None else _uid(state.saved.version)),
+        attached=attached_of(state),
         maker=maker,
     )
     return replace(state, saved=Saved(folder.resolve(), version))
 
 
-def _attached(state: State, bank: str) -> dict[str, bytes]:
-    return {f"{bank}/{name}": data for name, data in state.bank.files().items()}
+def attached_of(state: State) -> dict[str, bytes]:
+    """The files of a folder that belong to an index, besides its documents."""
+    name = _bank_name(state.bank)
+    return {f"{name}/{file}": data for file, data in state.bank.files().items()}
+
+
+def _bank_name(bank: Bank) -> str:
+    return f"{_PREFIX}{bank.digest()[:16]}"
 
 
 def _laid_out(version: Version, parts: Iterable[Part], maker: TableMaker) -> Sequence[Part] | None:
@@ -258,13 +262,19 @@ def _opened_part(folder: Path, segment: LoadedSegment, bank: Bank) -> Part:
         raise damaged(folder, str(error)) from error
 
 
-def _header(state: State, bank: str, uid: str | None) -> dict[str, Any]:
+def header_of(state: State, uid: str | None = None) -> dict[str, Any]:
+    """What a folder says of an index besides its documents.
+
+    Args:
+        state: Of the index.
+        uid: Which index it is; a new one by default.
+    """
     return {
         _UID: uid or uuid.uuid4().hex,
         "model_name": state.bank.model_name,
         "model_fingerprint": state.bank.fingerprint,
         "codec_fingerprint": state.bank.digest(),
-        "bank": bank,
+        "bank": _bank_name(state.bank),
         "scan": state.scan.model_dump(),
         "search": state.search.model_dump(),
         "answer": state.answer.model_dump(),

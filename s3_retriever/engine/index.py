@@ -22,6 +22,7 @@ from s3_retriever.engine.flow import find
 from s3_retriever.engine.heat import QuestionHeat, question_heat
 from s3_retriever.engine.intake import take_in
 from s3_retriever.engine.into_folder import build_into, read_into
+from s3_retriever.engine.merging import merge_folders
 from s3_retriever.engine.opening import Given
 from s3_retriever.engine.resolve import check_model, resolve_backbone, resolve_bank
 from s3_retriever.engine.results import SearchResult, SearchSeconds
@@ -637,6 +638,41 @@ class EndogenousIndex:
         backbone = resolve_backbone(model, tokenizer)
         check_model(backbone, state.bank, f"the index {path}")
         return cls(backbone, state)
+
+    @classmethod
+    def merge(
+        cls,
+        paths: Sequence[str | PathLike[str]],
+        path: str | PathLike[str],
+        *,
+        model: Any = None,
+        tokenizer: Any = None,
+    ) -> Self:
+        """Make one index of several that were made by the same model and bank.
+
+        No document is read again: the files are copied, and what is not there yet, as the cells of
+        a text that is large now, is made of codes.
+
+        Args:
+            paths: Folders of two indexes or more; they stay as they are.
+            path: Folder of the new one, which is missing or empty.
+            model: As for `load`.
+            tokenizer: Likewise.
+
+        Returns:
+            The new index; its documents are those of the first, then those of the second, and so
+            on, and its settings those of the first.
+
+        Raises:
+            InputError: an id that is in two of them, or two banks, or two ways of reading; nothing
+                was written.
+            ModelMismatchError: two models.
+            IndexFileError: one of the folders holds no index, or a damaged one, or the new one
+                cannot be written or holds an index already.
+            FormatVersionError: a newer release wrote one of them.
+        """
+        merge_folders(paths, path)
+        return cls.load(path, model=model, tokenizer=tokenizer)
 
     @property
     def stats(self) -> IndexStats:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from s3_retriever.documents import Document
     from s3_retriever.engine.store import Store
 
+READING = ("chunk_tokens", "overlap_tokens", "preamble")
+"""Settings of a scan by which the codes of a text are what they are."""
+
 _SAMPLE_CHARACTERS = 5_000_000  # of the first documents, from which a new bank is made
 
 
@@ -113,12 +116,11 @@ def _same(state: State, backbone: Backbone, given: Given) -> State:
     check_model(backbone, state.bank, "the index there")
     scan = _changed(state.scan, given.scan)
     bank = resolve_bank(state.bank if given.bank is None else given.bank, backbone, (), False)
-    told = ("chunk_tokens", "overlap_tokens", "preamble")
-    if any(getattr(scan, name) != getattr(state.scan, name) for name in told) or (
+    if any(getattr(scan, name) != getattr(state.scan, name) for name in READING) or (
         bank.digest() != state.bank.digest()
     ):
         raise InputError(
-            f"the index there was made with another bank, or with {_told(state.scan, told)}, and "
+            f"the index there was made with another bank, or with {_told(state.scan)}, and "
             "keeps them; leave them out, or choose another folder"
         )
     return replace(
@@ -129,5 +131,5 @@ def _same(state: State, backbone: Backbone, given: Given) -> State:
     )
 
 
-def _told(scan: ScanConfig, names: Iterable[str]) -> str:
-    return ", ".join(f"{name}={getattr(scan, name)!r}" for name in names)
+def _told(scan: ScanConfig) -> str:
+    return ", ".join(f"{name}={getattr(scan, name)!r}" for name in READING)

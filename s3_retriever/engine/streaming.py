@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_retriever.errors import IndexFileError
 from s3_retriever.reading.clock import ScanClock
-from s3_retriever.reading.scan import scan
+from s3_retriever.reading.scan import scan_groups
 from s3_retriever.storage import SEGMENT_ROWS
 
 if TYPE_CHECKING:
@@ -74,14 +74,16 @@ class Stream:
         fresh = self._fresh(documents)
         bank, config = self.state.bank, self.state.scan
         try:
-            entries = scan(
+            groups = scan_groups(
                 self._backbone, bank, fresh, config, progress, clock=clock, expected=expected
             )
-            for document, codes in entries:
-                self._entries.append((document, codes))
-                self._tokens += len(codes)
-                del document, codes
-                if self._tokens >= SEGMENT_ROWS or perf_counter() >= self._due:
+            for group in groups:
+                while group:
+                    self._entries.append(group.pop(0))
+                    self._tokens += len(self._entries[-1][1])
+                    if self._tokens >= SEGMENT_ROWS:
+                        self._save(replace(self.state, report=before + clock.report()))
+                if perf_counter() >= self._due:
                     self._save(replace(self.state, report=before + clock.report()))
         except IndexFileError:
             raise

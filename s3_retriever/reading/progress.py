@@ -66,10 +66,10 @@ class Progress:
         if self._at_hand:
             self._bar.update(sum(map(_characters, pieces)))
 
-    def finished(self) -> None:
-        """Move the bar past a document."""
+    def finished(self, count: int) -> None:
+        """Move the bar past some documents."""
         if not self._at_hand:
-            self._bar.update(1)
+            self._bar.update(count)
 
 
 def _characters(piece: Piece) -> int:

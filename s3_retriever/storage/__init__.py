@@ -14,6 +14,7 @@ from s3_retriever.storage.folder import (
     row_bytes,
     verify_index,
 )
+from s3_retriever.storage.join import join_indexes
 from s3_retriever.storage.save import extend_index, save_index
 from s3_retriever.storage.segments import SEGMENT_ROWS, array_digest
 from s3_retriever.storage.stored import StoredDocument, TableMaker
@@ -36,6 +37,7 @@ __all__ = [
     "holding",
     "index_info",
     "is_index",
+    "join_indexes",
     "load_index",
     "row_bytes",
     "save_index",

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.folders import is_file_of
-from s3_retriever.metadata import freeze
-from s3_retriever.storage import files
-from s3_retriever.storage.catalogue import ATTACHED, Draft, stored_version
+from s3_retriever.storage.catalogue import stored_version
 from s3_retriever.storage.change import Change
-from s3_retriever.storage.failures import folder_of, saving
+from s3_retriever.storage.commit import commit, with_attached
+from s3_retriever.storage.failures import folder_of
 from s3_retriever.storage.gather import gather
-from s3_retriever.storage.journal import Journal
 from s3_retriever.storage.segments import SEGMENT_ROWS
 from s3_retriever.storage.target import holding
-from s3_retriever.storage.writer import SegmentWriter, write_whole
+from s3_retriever.storage.writer import SegmentWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from s3_retriever.storage.catalogue import Version
+    from s3_retriever.storage.commit import Filled
+    from s3_retriever.storage.journal import Journal
     from s3_retriever.storage.merge import MergeHeaders
     from s3_retriever.storage.stored import StoredDocument, TableMaker
 
@@ -70,7 +69,7 @@ def save_index(
         FormatVersionError: a newer release wrote what is there.
     """
     folder, attached = folder_of(path), attached or {}
-    header = _with_attached(header, attached)
+    header = with_attached(header, attached)
     with holding(folder):
         old = stored_version(folder)
         base = None if old is None or base is None or old.seal == base.seal else base
@@ -111,16 +110,12 @@ def extend_index(
         The new state.
     """
     folder, attached = folder_of(path), attached or {}
-    header = _with_attached(header, attached)
+    header = with_attached(header, attached)
     with holding(folder):
         old = stored_version(folder)
         kept = {} if old is None else {entry.id: entry for entry in old.contents.entries}
         change = change.keeping(kept)
         return _write(folder, old, change, header, attached, maker=maker)
-
-
-def _with_attached(header: Mapping[str, Any], attached: Mapping[str, bytes]) -> Mapping[str, Any]:
-    return freeze(dict(header) | ({ATTACHED: sorted(attached)} if attached else {}), "the header")
 
 
 def _write(
@@ -133,37 +128,12 @@ def _write(
     maker: TableMaker | None,
     **how: Any,
 ) -> Version:
-    """Write what is not there yet, then the catalogue, in one step; the lock is held."""
+    """Write what is not there yet, then the catalogue; the lock is held."""
     before = None if old is None else old.contents
-    journal = Journal(folder)
-    live = before.files if before else set()
-    keep: set[str] | None = live
-    try:
-        with Draft(folder) as draft:
-            _attach(folder, attached, journal)
-            writer = SegmentWriter(folder, SEGMENT_ROWS, journal, maker)
-            contents, texts = gather(folder, change, header, before, writer, maker=maker, **how)
-            with saving(folder):
-                journal.note(live - contents.files)
-            version = draft.write(contents, texts)
-            keep = None  # from here on the folder may hold either state
-            draft.commit()
-        keep = contents.files
-    finally:
-        if keep is not None:
-            journal.sweep(keep)
-    return version
 
+    def fill(journal: Journal) -> Filled:
+        writer = SegmentWriter(folder, SEGMENT_ROWS, journal, maker)
+        contents, texts = gather(folder, change, header, before, writer, maker=maker, **how)
+        return contents, texts.items()
 
-def _attach(folder: Path, attached: Mapping[str, bytes], journal: Journal) -> None:
-    """Write attached files that are not there as they should be."""
-    with saving(folder):
-        missing = {n: data for n, data in attached.items() if not is_file_of(folder / n, data)}
-        journal.note(missing)
-        places = sorted({(folder / name).parent for name in missing})
-        for place in places:
-            files.make_folder(place)
-        for name, data in missing.items():
-            write_whole(folder / name, data)
-        for place in {folder for inner in places for folder in (inner, inner.parent)}:
-            files.sync_folder(place)
+    return commit(folder, before, attached, fill)

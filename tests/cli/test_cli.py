@@ -27,7 +27,7 @@ from s3_retriever.engine import folder_store, resolve, streaming
 from s3_retriever.engine import index as engine
 from s3_retriever.labelled import load_set
 from s3_retriever.reading.clock import STAGES
-from s3_retriever.reading.scan import scan
+from s3_retriever.reading.scan import scan_groups
 from s3_retriever.searching import searcher
 from s3_retriever.storage import load_index, verify_index
 
@@ -69,11 +69,11 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ids: list[str] = []
 
     def spy(backbone: Any, bank: Any, documents: Any, *rest: Any, **more: Any) -> Any:
-        for document, codes in scan(backbone, bank, documents, *rest, **more):
-            ids.append(document.id)
-            yield document, codes
+        for group in scan_groups(backbone, bank, documents, *rest, **more):
+            ids.extend(document.id for document, _ in group)
+            yield group
 
-    monkeypatch.setattr(streaming, "scan", spy)
+    monkeypatch.setattr(streaming, "scan_groups", spy)
     return ids
 
 
@@ -316,7 +316,7 @@ def test_an_interrupt_leaves_the_old_index_whole(
         raise KeyboardInterrupt
 
     if moment == "scan":
-        monkeypatch.setattr(streaming, "scan", interrupted)
+        monkeypatch.setattr(streaming, "scan_groups", interrupted)
     else:
         monkeypatch.setattr(folder_store, "extend_index", interrupted)
     write(notes / "lamp.txt", "The lamp went out.")
@@ -443,6 +443,26 @@ def test_compact(
     assert "1 segments of" in done(capsys, "compact", index)
     assert data(capsys, "verify", index)["ok"] is True
     assert "not an index" in failed(capsys, "compact", str(notes))
+
+
+def test_merge(
+    index: str,
+    tiny_options: list[str],
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path / "more" / "bees.txt", "Bees sleep at night.")
+    other, both = str(tmp_path / "more.s3"), str(tmp_path / "both.s3")
+    done(capsys, "index", str(tmp_path / "more"), "-o", other, *tiny_options)
+    with monkeypatch.context() as patch:
+        patch.setattr(resolve, "resolve_backbone", None)  # no model is needed
+        assert data(capsys, "merge", index, other, "-o", both)["documents"] == 3
+        assert texts(both) == {**texts(index), **texts(other)}
+        said = failed(capsys, "merge", index, both, "-o", str(tmp_path / "third.s3"))
+    assert "both have a document with the id 'deep/bread.md', 'lamp.txt'" in said
+    assert not (tmp_path / "third.s3").exists()
+    assert data(capsys, "search", both, "bees", *tiny_options[:2])["spans"]
 
 
 def test_verify(index: str, capsys: Any) -> None:

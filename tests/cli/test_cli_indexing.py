@@ -8,7 +8,7 @@ import os
 import sys
 import weakref
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from s3_retriever.files.extract import Extract
 from s3_retriever.files.kinds import extract
 from s3_retriever.reading import forward
 from s3_retriever.reading.chunks import sources
-from s3_retriever.reading.scan import scan
+from s3_retriever.reading.scan import scan_groups
 from s3_retriever.storage import load_index
 
 
@@ -208,11 +208,12 @@ def test_an_interrupted_run_is_taken_up(
         write(tmp_path / "notes" / name, f"A note with the name {name}.")
 
     def interrupted(*given: Any, **more: Any) -> Any:
-        yield from islice(scan(*given, **more), 5)
+        entries = chain.from_iterable(scan_groups(*given, **more))
+        yield from ([entry] for entry in islice(entries, 5))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(streaming, "scan", interrupted)
+        patch.setattr(streaming, "scan_groups", interrupted)
         _, code, said = index(str(tmp_path / "notes"))
     assert code == 130 and "the same command reads the rest" in said
     assert list(texts(tmp_path)) == names[:5]

@@ -7,7 +7,7 @@ import signal
 import sys
 import weakref
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pydoc_data.topics import topics
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from s3_retriever.engine import EndogenousIndex, folder_store, opening, streamin
 from s3_retriever.errors import IndexFileError, InputError, SkippedWarning
 from s3_retriever.reading import forward
 from s3_retriever.reading.chunks import sources
-from s3_retriever.reading.scan import scan
+from s3_retriever.reading.scan import scan_groups
 from s3_retriever.searching import searcher
 from s3_retriever.storage import files, index_info, load_index, verify_index
 
@@ -57,9 +57,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 ids.append(document.id)
                 yield document
 
-        return scan(backbone, bank, noted(), *rest, **more)
+        return scan_groups(backbone, bank, noted(), *rest, **more)
 
-    monkeypatch.setattr(streaming, "scan", spy)
+    monkeypatch.setattr(streaming, "scan_groups", spy)
     return ids
 
 
@@ -203,7 +203,8 @@ def scan_until(count: int, stop: Callable[[], None]) -> Any:
     """A scan at whose end something happens, after so many documents."""
 
     def stopping(*given: Any, **more: Any) -> Iterator[Any]:
-        yield from islice(scan(*given, **more), count)
+        entries = chain.from_iterable(scan_groups(*given, **more))
+        yield from ([entry] for entry in islice(entries, count))
         stop()
 
     return stopping
@@ -222,7 +223,7 @@ def test_what_was_read_before_an_interrupt_is_kept(
 ) -> None:
     documents = pages(30)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(streaming, "scan", scan_until(20, interrupt))
+        patch.setattr(streaming, "scan_groups", scan_until(20, interrupt))
         build(documents)
     kept = ids_in(tmp_path / "index")
     assert kept == [page.id for page in documents[:20]]
@@ -241,7 +242,7 @@ def test_a_killed_build_keeps_whole_documents(
     child = os.fork()
     if child == 0:
         try:
-            streaming.scan = scan_until(20, kill)
+            streaming.scan_groups = scan_until(20, kill)
             build(documents)
         finally:
             os._exit(1)

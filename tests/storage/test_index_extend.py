@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from test_index_crash import disk_full, intercepted, interrupt
 
+from failing_calls import disk_full, intercepted, interrupt
 from index_samples import HEADER, SampleTables, check_tables, expected, loaded, sample, samples
 from s3_retriever.errors import IndexFileError, InputError
 from s3_retriever.storage import (
