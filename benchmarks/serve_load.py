@@ -28,6 +28,7 @@ from s3_retriever.codec.codes import ARRAYS, TokenCodes
 from s3_retriever.config import ScanConfig
 from s3_retriever.engine.parts import parts_of
 from s3_retriever.engine.store import State
+from s3_retriever.engine.stores import store_at
 from s3_retriever.reading.clock import ScanClock
 from s3_retriever.reading.scan import scan
 from s3_retriever.serve.app import create_app
@@ -142,10 +143,14 @@ def tiled(document: Document, codes: TokenCodes) -> tuple[Document, TokenCodes]:
 def main(args: argparse.Namespace) -> None:
     """Build, serve, load."""
     backbone, bank = load(default_model(args.model), args.dtype, args.seed)
-    documents, scanning = documents_of(backbone, args.tokens), ScanConfig()
-    entries = [*scan(backbone, bank, documents, scanning, True, clock=ScanClock(backbone.device))]
+    if args.index:
+        state = store_at(args.index).load()
+        bank, entries = state.bank, [pair for part in state.parts for pair in part.entries()]
+    else:
+        read, clock = documents_of(backbone, args.tokens), ScanClock(backbone.device)
+        entries = [*scan(backbone, bank, read, ScanConfig(), True, clock=clock)]
     entries.append(tiled(*entries[0]))
-    index = EndogenousIndex(backbone, State(parts_of(entries, bank), bank, scanning))
+    index = EndogenousIndex(backbone, State(parts_of(entries, bank), bank))
     index.search("Is everything ready?")
     lag = Lag()
     with serving(index, lag) as address:
@@ -162,5 +167,6 @@ if __name__ == "__main__":
     parser = arguments(__doc__)
     parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--tokens", type=int, default=16_384)
+    parser.add_argument("--index", help="a saved index of this model, in place of one made here")
     parser.add_argument("--answer", type=int, default=32)
     main(parser.parse_args())
