@@ -103,7 +103,7 @@ def _asked(question: Question, apart: bool) -> Asked:
     what = question.what if apart else question.whole
     where = question.where if apart else None
     place = None if where is None else Asked(where.text, where.queries)
-    return Asked(what.text, what.queries, place=place)
+    return Asked(what.text, what.queries, place=place, whole=question.whole.text)
 
 
 def _led(lead: Lead) -> Asked | None:

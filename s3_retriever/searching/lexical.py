@@ -42,17 +42,17 @@ class LexicalScorer:
     def _found(self, asked: Asked) -> tuple[np.ndarray, Tensor]:
         """Sentences that hold a word, ``int64[M]``, and the scores of all, ``f32[A]``.
 
-        Of rows and records the words that name a document are asked as well: in a table they may be
-        a key.
+        Rows and records are asked for the whole question: in a table, words that name a document
+        may be a key.
         """
-        values = torch.zeros(len(self._passages))
+        values, alone = torch.zeros(len(self._passages)), self._passages.alone
         holding, scores = self._ranker.scores(_all_words(asked.text))
         values[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
-        if asked.place is not None:
-            named, scores = self._ranker.scores(_all_words(asked.place.text))
-            alone = self._passages.alone[named]
-            values[torch.from_numpy(named[alone])] += torch.from_numpy(scores[alone]).float()
-            holding = np.union1d(holding, named[alone])
+        if asked.place is not None and alone.any():
+            named, scores = self._ranker.scores(_all_words(asked.whole or asked.text))
+            kept = alone[named]
+            values[torch.from_numpy(named[kept])] = torch.from_numpy(scores[kept]).float()
+            holding = np.union1d(holding, named[kept])
         return holding, values
 
     def _scores(self, asked: Asked, candidates: np.ndarray, weighing: Weighing) -> Tensor:
@@ -69,7 +69,8 @@ class LexicalScorer:
 
 
 def _all_words(question: str) -> list[str]:
-    return [*words(question), *codes(question)]
+    """Words, and codes that rows and records are found by, each as much as two words."""
+    return [*words(question), *2 * codes(question)]
 
 
 def spread_out(numbers: np.ndarray, scores: Tensor, rest: float, candidates: np.ndarray) -> Tensor:

@@ -223,30 +223,39 @@ class Passages:
 
         The result is ``(Σ_b scores_b^power · exp(-|a - b| / reach))^(1/power)``, with |a - b| the
         distance between the centres in characters. Power 1 adds neighbours up; a large power
-        takes the best of them.
+        takes the best of them. Rows and records have no neighbours; a row has the score of its
+        header added to its own.
 
         Args:
             scores: ``f32[A, …]``, at least 0.
             reach: In characters.
             power: At least 1.
         """
-        smoothed: Tensor = self.spread(scores.clamp_min(0) ** power, reach) ** (1 / power)
-        return smoothed
+        positive = scores.clamp_min(0)
+        shared = self._with_neighbours(positive**power, reach) ** (1 / power)
+        return self._with_headers(shared, positive)
 
     def spread(self, values: Tensor, reach: float) -> Tensor:
         """Add to the values of sentences those of their neighbours, ``exp(-|a - b| / reach)`` each.
 
         Args:
             values: ``f32[A, …]``.
-            reach: In characters; see `smooth`.
+            reach: In characters; see `smooth`, also for rows and records.
         """
+        return self._with_headers(self._with_neighbours(values, reach), values)
+
+    def _with_neighbours(self, values: Tensor, reach: float) -> Tensor:
         total = values.clone()
         for r, weight in self._weights(reach):
             weight = weight.view(-1, *[1] * (values.ndim - 1))
             total[r:] += values[:-r] * weight
             total[:-r] += values[r:] * weight
+        return total
+
+    def _with_headers(self, total: Tensor, values: Tensor) -> Tensor:
         rows, headers = self._rows
-        total[rows] += values[headers]
+        if len(rows):
+            total[rows] += values[headers]
         return total
 
 

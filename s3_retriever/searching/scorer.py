@@ -42,12 +42,14 @@ class Asked:
             bank's calibration, before rotary embedding.
         without: Sentences that are left out, as if they were not there.
         place: The words that name a document, taken out of the others; None where none do.
+        whole: Of a question whose words were taken apart, all of its text; else empty.
     """
 
     text: str
     queries: Tensor
     without: slice = field(default_factory=lambda: NOTHING)
     place: Asked | None = None
+    whole: str = ""
 
 
 @dataclass(frozen=True, eq=False)
