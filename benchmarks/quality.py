@@ -3,6 +3,7 @@
     python benchmarks/quality.py SET...                    # the main table
     python benchmarks/quality.py SET... --part ablation --banks banks/
     python benchmarks/quality.py SET... --part meaning     # beside what meaning and the hop add
+    python benchmarks/quality.py SET... --part hop         # fewer spans that lead on
     python benchmarks/quality.py SET... --part bytes
     python benchmarks/quality.py SET... --model gemma.gguf --name gemma    # another model
     python benchmarks/quality.py SET... --part depth
@@ -156,6 +157,19 @@ def only(rows: Sequence[Contender], titles: str | None) -> Sequence[Contender]:
     """The first of some rows, which the others are compared with, and those of some titles."""
     named = titles.split(",") if titles else [row.title for row in rows]
     return [rows[0], *(row for row in rows[1:] if row.title in named)]
+
+
+LEAST = (1e-6, 0.05, 0.2, 0.4)
+"""Weights of a span, next to that of the best one, below which it does not lead on."""
+
+
+def by_leads() -> list[Contender]:
+    """Ours whole, without a second hop, and with more and fewer spans that lead on."""
+    rows = {"no second hop": partial(searched, config=ALL.replace(second_hop=False))}
+    rows |= {
+        f"spans of weight {least:g} lead on": weighed(Weighing(hop_least=least)) for least in LEAST
+    }
+    return [contenders()["attention+bm25"], *(reference(t, b) for t, b in rows.items())]
 
 
 def by_bytes() -> list[Contender]:
@@ -317,6 +331,7 @@ def main(args: argparse.Namespace) -> None:
         "main": lambda: args.rankers.split(",") if args.rankers else MAIN,
         "ablation": lambda: only(ablation(args.banks), args.rows),
         "meaning": lambda: only(ablation(None), "no meaning,no second hop"),
+        "hop": by_leads,
         "bytes": by_bytes,
         "depth": by_depth,
         "rivals": lambda: rivals(args.embedding),
@@ -372,7 +387,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sets", nargs="+", metavar="SET")
-    parts = ("main", "ablation", "meaning", "bytes", "depth", "rivals")
+    parts = ("main", "ablation", "meaning", "hop", "bytes", "depth", "rivals")
     parser.add_argument("--part", choices=parts, default="main")
     parser.add_argument("--banks", type=Path, help="made by variant_banks.py")
     parser.add_argument("--model", help="as for s3-retriever eval")

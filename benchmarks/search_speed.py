@@ -94,7 +94,7 @@ def drawn(real: IndexedText, tokens: int, seed: int) -> IndexedText:
         length = len(documents[-1].text)
         places = np.linspace(0, length, rows_of.stop - rows_of.start + 1).astype(np.int32)
         parts.append(TokenCodes(*(a[rows_of] for a in arrays), places[:-1], places[1:]))
-    whole_text = Passages(document, end - lengths, end, bounds)
+    whole_text = Passages(document, end - lengths, end, bounds, np.full(len(document), -1))
     return IndexedText(tuple(documents), whole_text, JoinedCodes(parts), real.bank)
 
 

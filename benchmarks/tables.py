@@ -80,6 +80,21 @@ def hop() -> str:
     return "\n".join(map(_line, [heads, ["---"] * len(heads), *rows]))
 
 
+def relevance() -> str:
+    """How well relevance tells what is there from what is not, as Markdown."""
+    made = json.loads((RESULTS / "relevance.json").read_text(encoding="utf-8"))
+    heads = ["questions", "asked", "evidence first", "answered or removed", "found first", "spans"]
+    named = {"the package's own, all kinds": made["package"]}
+    named |= {f"the package's own: {name}": own for name, own in made["kinds"].items()}
+    named |= {SHORT.get(name, name): own for name, own in made["sets"].items()}
+    areas = ("evidence_first", "auroc", "auroc_where_evidence_is_first", "auroc_of_spans")
+    rows = [
+        [name, str(own["questions"]), *(f"{own[area]:.2f}" for area in areas)]
+        for name, own in named.items()
+    ]
+    return "\n".join(map(_line, [heads, ["---"] * len(heads), *rows]))
+
+
 def _row(
     row: dict[str, Any], names: list[str], metric: str, compared: bool, costs: bool
 ) -> list[str]:
@@ -117,14 +132,18 @@ def filled(text: str, *, costs: bool) -> str:
 
     def table(found: re.Match[str]) -> str:
         part = found[2]
-        own = {"ablation": ablation, "hop": hop}
+        own = {"ablation": ablation, "hop": hop, "relevance": relevance}
         made = own[part]() if part in own else quality(part, costs=costs)
         return f"{found[1]}\n{made}\n\n{found[3]}"
 
     return _PLACE.sub(table, text)
 
 
-PAGES = {ROOT / "README.md": False, ROOT / "docs/evidence.md": True}
+PAGES = {
+    ROOT / "README.md": False,
+    ROOT / "docs/evidence.md": True,
+    ROOT / "docs/relevance.md": False,
+}
 """Pages with tables, and whether these tell costs."""
 
 

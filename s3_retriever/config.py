@@ -117,6 +117,7 @@ class Weighing(Config):
         hop_sources: How many documents contribute their best span to the second hop.
         hop_temperature: A source span d below the best one counts ``exp(-d / hop_temperature)``,
             and a direct answer likewise; see `s3_retriever.searching.second_hop.with_hop`.
+        hop_least: A source span that counts less leads nowhere and is not read.
         span_characters: A span grows by whole sentences until it has so many characters.
         others: Weights of further scorers, by their names in `s3_retriever.searching.scorers`.
     """
@@ -132,6 +133,7 @@ class Weighing(Config):
     hop: float = Field(default=0.8, ge=0)
     hop_sources: int = Field(default=3, ge=1)
     hop_temperature: float = Field(default=3.0, gt=0)
+    hop_least: float = Field(default=0.1, gt=0, le=1)
     span_characters: int = Field(default=240, ge=0)
     others: Mapping[str, float] = Field(default_factory=dict)
 
@@ -154,6 +156,8 @@ class SearchFields(BaseModel):
     second_hop: bool = True
     bias_tokens: int = Field(default=0, ge=0)
     order: Literal["score", "document"] = "score"
+    relevance: bool = True
+    min_relevance: float | None = Field(default=None, ge=0, le=1)
     weighing: Weighing = Weighing()
 
 
@@ -176,6 +180,8 @@ class SearchConfig(Config, SearchFields):
         bias_tokens: Tokens of lead and of tail of each document that a span comes from, given to
             the reader model beside the spans (the paper's M_bias); 0 for none.
         order: ``"score"`` (best first) or ``"document"`` (reading order).
+        relevance: Tell how likely each span is to hold evidence (`Span.relevance`).
+        min_relevance: Of the `k` spans, those below it are left out; None keeps them all.
         weighing: Constants of the scoring.
     """
 
@@ -205,6 +211,8 @@ class SearchSettings(TypedDict, total=False):
     second_hop: bool | Unset | None
     bias_tokens: int | Unset | None
     order: str | Unset | None
+    relevance: bool | Unset | None
+    min_relevance: float | Unset | None
     weighing: Weighing | Mapping[str, Any] | Unset | None
 
 

@@ -161,7 +161,7 @@ class Span:
         start: First character (index into the source ``str``).
         end: One past the last character.
         text: The characters themselves.
-        score: Fused score; higher is better; comparable within one search only.
+        score: Fused score; higher is better; comparable within one search only (see `relevance`).
         parts: Component scores, in standard deviations above the mean sentence: ``"s3"``, the
             model's attention; ``"bm25"``, words in common; ``"meaning"``, the same in whatever
             words; ``"place"``, how well the document fits the words of the question that name one;
@@ -171,6 +171,11 @@ class Span:
         tokens: Length in tokens of the target model.
         metadata: The source document's metadata, read-only, with the page, slide, sheet, section,
             or line that the span begins in, where the document came from a file that has them.
+        relevance: How likely the span holds evidence for the question, from 0 to 1; the same means
+            the same for every question and every index of a bank. None where the bank cannot tell,
+            and for a lead or tail.
+        header: Of a span that begins with a row of a table: what stands above the table's rows, the
+            names of its columns, as it stands in the document; else empty.
     """
 
     document_id: str
@@ -181,6 +186,8 @@ class Span:
     parts: Mapping[str, float]
     tokens: int
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    relevance: float | None = None
+    header: str = ""
 
     @property
     def id(self) -> str:

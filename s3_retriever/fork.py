@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_here = threading.local()
 _RENEWALS: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
 
@@ -28,7 +30,21 @@ def renew_after_fork(owner: T, renew: Callable[[T], None]) -> None:
     _RENEWALS[owner] = renew
 
 
+def computes_here() -> None:
+    """Note that this thread computes with torch.
+
+    GNU OpenMP keeps a team of threads for each thread that has computed with several; in a child
+    that this thread forks, the team is gone, and whoever computes there would wait for it for ever.
+    So such a child computes with one thread, as `torch.set_num_threads` can change there for
+    threads that it starts anew.
+    """
+    _here.computed = True
+
+
 def _after_fork() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and getattr(_here, "computed", False):
+        torch.set_num_threads(1)
     for owner, renew in list(_RENEWALS.items()):
         renew(owner)
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document as LangChainDocument
 
-from s3_retriever.adapters.places import beside, is_place, latest, place, place_of
+from s3_retriever.adapters.places import beside, is_place, latest, named_columns, place, place_of
 from s3_retriever.documents import Document, Draft
 from s3_retriever.engine.intake import as_list
 from s3_retriever.errors import InputError
+from s3_retriever.text.sentences import header_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,7 +112,11 @@ def from_result(result: SearchResult, *, include_scores: bool) -> list[LangChain
     """Turn what was found into fresh LangChain documents, with scores only where asked for."""
     return [
         _piece(
-            result.sources[span.document_id], span.start, span.end, _scores(span, include_scores)
+            result.sources[span.document_id],
+            span.start,
+            span.end,
+            span.header,
+            _scores(span, include_scores),
         )
         for span in result.spans
     ]
@@ -134,14 +139,20 @@ def _from_id(id: str, documents: Mapping[str, Document]) -> LangChainDocument | 
         own = deepcopy(dict(source.metadata))
         return LangChainDocument(id=id, page_content=source.text, metadata=own)
     at = place_of(id, documents)
-    return None if at is None else _piece(documents[at[0]], at[1], at[2], {})
+    if at is None:
+        return None
+    source, start, end = documents[at[0]], at[1], at[2]
+    return _piece(source, start, end, header_at(source.text, start), {})
 
 
-def _piece(source: Document, start: int, end: int, scores: Mapping[str, Any]) -> LangChainDocument:
+def _piece(
+    source: Document, start: int, end: int, header: str, scores: Mapping[str, Any]
+) -> LangChainDocument:
     id = f"{source.id}:{start}:{end}"
     own = deepcopy(dict(source.at(start)))
     original = _original(own, len(source.text), start, end)
-    metadata = beside(own, {"span_id": id}, *place(source.id, start, end), original, scores)
+    ours = {"span_id": id}, *place(source.id, start, end), original, named_columns(header), scores
+    metadata = beside(own, *ours)
     return LangChainDocument(id=id, page_content=source.text[start:end], metadata=metadata)
 
 
@@ -164,7 +175,10 @@ def _original(own: Mapping[str, Any], length: int, start: int, end: int) -> dict
 
 
 def _scores(span: Span, wanted: bool) -> dict[str, Any]:
-    return {"score": span.score, "score_parts": dict(span.parts)} if wanted else {}
+    if not wanted:
+        return {}
+    scores = {"score": span.score, "score_parts": dict(span.parts), "relevance": span.relevance}
+    return {name: value for name, value in scores.items() if value is not None}
 
 
 def to_chat(messages: Sequence[BaseMessage]) -> list[Message]:

@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.tools import StructuredTool, ToolException
 from pydantic import BaseModel, Field, create_model
 
+from s3_retriever.adapters.places import latest
 from s3_retriever.adapters.settings import SETTINGS
 from s3_retriever.errors import InputError
 
@@ -85,7 +86,13 @@ def _question_of(schema: type[BaseModel]) -> str:
 
 
 def _found(documents: list[Document]) -> _Found:
-    return "\n\n".join(document.page_content for document in documents), documents
+    return "\n\n".join(map(_shown, documents)), documents
+
+
+def _shown(document: Document) -> str:
+    """What a model reads of a span: a row of a table stands below the names of its columns."""
+    header = latest(document.metadata, "header")
+    return f"{header}\n{document.page_content}" if header else document.page_content
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ConfigDict
 
 from langchain_s3_retriever import _conversion
-from langchain_s3_retriever._documents import IndexedDocuments
 from langchain_s3_retriever._older_names import OlderNames
+from langchain_s3_retriever._scored import ScoredDocuments
 from langchain_s3_retriever._search_tool import DESCRIPTION, NAME, search_tool
 from langchain_s3_retriever._together import Together, found_together
 from langchain_s3_retriever.chat import EndogenousChat
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from s3_retriever.engine.intake import OnError
 
 
-class EndogenousRetriever(SearchFields, OlderNames, IndexedDocuments):
+class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
     """Retrieves with the attention of the language model that is going to answer.
 
     Make one with `from_documents`, `from_texts`, `from_files`, `empty` or `load`.
@@ -63,7 +63,7 @@ class EndogenousRetriever(SearchFields, OlderNames, IndexedDocuments):
       own `start_index` says where it stands in the text it was split from, as LangChain's text
       splitters write with ``add_start_index=True``:
       ``page_content == original_text[original_start_index:original_end_index]``;
-    - `score` and `score_parts`, with `include_scores`.
+    - `score`, `score_parts` and `relevance`, with `include_scores`.
 
     Nothing that a document's own metadata holds is overwritten. Where it has one of the keys of a
     line above, all keys of that line get the prefix ``s3_``, as often as it takes: the place in an
@@ -75,11 +75,13 @@ class EndogenousRetriever(SearchFields, OlderNames, IndexedDocuments):
         index: The index searched; copies of the retriever share it.
         k: Most documents returned; fewer where the corpus has fewer spans. This and the other
             settings of the search, `token_budget`, `scoring`, `bm25`, `exact`, `second_hop`,
-            `bias_tokens`, `order` and `weighing`, are explained at
+            `bias_tokens`, `order`, `relevance`, `min_relevance` (a threshold: of the `k` documents,
+            those that are likely enough to hold evidence) and `weighing`, are explained at
             `s3_retriever.config.SearchConfig`, and are the index's own where not given.
-        include_scores: Put ``"score"`` and ``"score_parts"`` into the metadata. Off by default,
-            because metadata that depends on the question keeps MultiQueryRetriever and others from
-            seeing that two results are the same.
+        include_scores: Put ``"score"``, ``"score_parts"`` and, where the bank can tell,
+            ``"relevance"`` (from 0 to 1) into the metadata. Off by default, because metadata that
+            depends on the question keeps MultiQueryRetriever and others from seeing that two
+            results are the same; `similarity_search_with_relevance_scores` returns it beside.
         filter: Which source documents may be returned: a mapping or a function of the metadata
             (see `s3_retriever.searching.filters.matches`). One given at a call takes its place,
             and so does None.
@@ -367,6 +369,7 @@ class EndogenousRetriever(SearchFields, OlderNames, IndexedDocuments):
         return params
 
 
+_BOUNDS = ("token_budget", "min_relevance")
 _BUILD = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
 
 
@@ -376,14 +379,13 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _field_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """As `_settings`, for values of fields: a budget of None is none, and not the index's.
+    """As `_settings`, for values of fields: a bound of None is none, and not the index's.
 
     LangChain makes a configured retriever anew from the values of its fields.
     """
     given = _settings(values)
-    if "token_budget" in given and given["token_budget"] is None:
-        given["token_budget"] = UNSET
-    return given
+    none = {name: UNSET for name, value in given.items() if value is None and name in _BOUNDS}
+    return given | none
 
 
 def _check(cls: type[BaseRetriever], given: Iterable[str], arguments: Iterable[str]) -> None:

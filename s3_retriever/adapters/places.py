@@ -22,6 +22,11 @@ def place(source: str, start: int, end: int) -> tuple[dict[str, Any], dict[str, 
     return {"source_id": source}, {"start_index": start, "end_index": end}
 
 
+def named_columns(header: str) -> dict[str, str]:
+    """The header of a row of a table, as metadata; none of any other span."""
+    return {"header": header} if header else {}
+
+
 def place_of(id: str, documents: Mapping[str, Document]) -> tuple[str, int, int] | None:
     """Read the id of a span (see `s3_retriever.documents.Span.id`).
 

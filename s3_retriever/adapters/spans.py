@@ -16,9 +16,11 @@ def span_json(span: Span) -> dict[str, Any]:
         "start": span.start,
         "end": span.end,
         "score": span.score,
+        "relevance": span.relevance,
         "parts": dict(span.parts),
         "tokens": span.tokens,
         "text": span.text,
         "citation": span.citation,
         "metadata": dict(span.metadata),
+        **({"header": span.header} if span.header else {}),
     }

@@ -16,6 +16,7 @@ from s3_retriever.answering.decoding import StopStrings
 from s3_retriever.answering.prompt_text import ControlTokens, read
 from s3_retriever.backbone.modes import evaluating, quiet_generation
 from s3_retriever.errors import InputError
+from s3_retriever.fork import computes_here
 
 if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
@@ -210,6 +211,7 @@ class TextGenerator:
         )
 
     def _run(self, request: _Request, reader: StopStrings) -> None:
+        computes_here()
         with self.backbone.lock:
             if reader.is_cancelled:
                 return

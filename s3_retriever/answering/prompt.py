@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from s3_retriever.errors import InputError
@@ -40,19 +41,31 @@ class Prompt:
 
 
 def passages(spans: Sequence[Span]) -> str:
-    """Number spans from 1 and say where each stands in its source."""
+    """Number spans from 1 and say where each stands in its source.
+
+    Rows of a table stand below its header, the first of several that follow each other.
+    """
     return "\n\n".join(
-        f"[{number}] ({span.document_id}, characters {span.start}–{span.end}) {span.text.strip()}"
-        for number, span in enumerate(spans, start=1)
+        f"[{number}] ({span.document_id}, characters {span.start}–{span.end}) "
+        f"{_below_header(span, before)}"
+        for number, (before, span) in enumerate(pairwise([None, *spans]), start=1)
+        if span is not None
     )
 
 
+def _below_header(span: Span, before: Span | None) -> str:
+    known = before is not None and before.document_id == span.document_id
+    if not span.header or (known and before is not None and before.header == span.header):
+        return span.text.strip()
+    return f"\n{span.header}\n{span.text.strip()}"
+
+
 def distinct(spans: Sequence[Span]) -> list[Span]:
-    """Drop spans whose text repeats, keeping the best-scoring one and the order."""
+    """Drop spans whose text repeats, header and all: the best-scoring one stays; in order."""
     best: dict[str, Span] = {}
     for span in sorted(spans, key=lambda span: -span.score):
-        best.setdefault(span.text, span)
-    return [span for span in spans if best[span.text] is span]
+        best.setdefault(span.header + span.text, span)
+    return [span for span in spans if best[span.header + span.text] is span]
 
 
 def build_prompt(

@@ -17,7 +17,7 @@ from s3_retriever.backbone.reader import TapReader
 from s3_retriever.backbone.sharing import Origin, loaded_once, remember
 from s3_retriever.backbone.tokens import TextTokenizer
 from s3_retriever.errors import InputError, ModelMismatchError, UnsupportedModelError
-from s3_retriever.fork import renew_after_fork
+from s3_retriever.fork import computes_here, renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -162,6 +162,7 @@ class Backbone:
         """
         self._check_places(taps, heads)
         reader = TapReader(self._decoder, self.anatomy, taps, heads)
+        computes_here()
         with self.lock, evaluating(self._decoder), reader.attached():
             yield reader
 

@@ -81,12 +81,16 @@ _SHOWN = {"s3": "S3", "bm25": "BM25"}
 
 
 def span_lines(spans: Sequence[Span]) -> Iterator[str]:
-    """Lines for people: where each span stands, what it scored, and its text."""
+    """Lines for people: where each span stands, how likely it answers, its score and its text."""
     for number, span in enumerate(spans, start=1):
+        likely = "" if span.relevance is None else f"   {span.relevance:.0%}"
         parts = "  ".join(
             f"{_SHOWN.get(name, name)} {value:.2f}" for name, value in span.parts.items()
         )
-        yield f"[{number}] {span.citation}, characters {span.start:,}–{span.end:,}   {parts}"
+        place = f"{span.citation}, characters {span.start:,}–{span.end:,}"
+        yield f"[{number}] {place}{likely}   {parts}"
+        if span.header:
+            yield "    " + " ".join(span.header.split())
         yield "    " + " ".join(span.text.split())
 
 

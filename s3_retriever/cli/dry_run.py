@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.cli import common
-from s3_retriever.cli.sources import documents_of, say_what_is_missing
-from s3_retriever.storage import is_index, load_index
+from s3_retriever.cli.sources import known_in, nothing_there, say_what_is_missing
+from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.cli.sources import Sources
@@ -20,32 +20,34 @@ if TYPE_CHECKING:
 def say(args: argparse.Namespace, sources: Sources) -> None:
     """Print what is new or changed, its tokens, and the time that a brief measurement promises."""
     from s3_retriever.engine.resolve import resolve_backbone
+    from s3_retriever.storage import is_index
 
     backbone = resolve_backbone(args.model, None, not args.quiet)
-    documents = _new(args.output, sources)
-    tokens = [len(backbone.text.encode(document.text)) for document in documents]
-    seconds = sum(tokens) * _seconds_per_token(backbone)
+    found = _new(args.output, sources)
+    tokens = {document.id: len(backbone.text.encode(document.text)) for document in found}
+    if not tokens and not is_index(args.output):
+        raise InputError(nothing_there([*args.paths, *args.sync], sources.reading))
+    total = sum(tokens.values())
+    seconds = total * _seconds_per_token(backbone)
     if args.json:
-        common.print_json(_json(documents, tokens, seconds, sources))
+        common.print_json(_json(tokens, seconds, sources))
         return
     say_what_is_missing(sources)
-    for document, count in zip(documents, tokens, strict=True):
-        print(f"{count:10,} tokens  {document.id}")
+    for id, count in tokens.items():
+        print(f"{count:10,} tokens  {id}")
     print(
-        f"{sum(tokens):10,} tokens  in {len(documents):,} documents to be read, some "
+        f"{total:10,} tokens  in {len(tokens):,} documents to be read, some "
         f"{common.duration(seconds)} on {backbone.device}; nothing was written"
     )
     for line in common.reading_lines(sources.reading):
         print(line)
 
 
-def _json(
-    documents: Sequence[Document], tokens: Sequence[int], seconds: float, sources: Sources
-) -> dict[str, Any]:
+def _json(tokens: Mapping[str, int], seconds: float, sources: Sources) -> dict[str, Any]:
     reading = sources.reading
     return {
-        "documents": {it.id: count for it, count in zip(documents, tokens, strict=True)},
-        "tokens": sum(tokens),
+        "documents": tokens,
+        "tokens": sum(tokens.values()),
         "seconds": seconds,
         "left_out": dict(reading.failed),
         "empty": [str(path) for path in reading.empty],
@@ -55,13 +57,15 @@ def _json(
     }
 
 
-def _new(output: str, sources: Sources) -> list[Document]:
+def _new(output: str, sources: Sources) -> Iterator[Document]:
     """Documents that an index has not, or has with another text."""
-    old = {}
-    if is_index(output):
-        old = {stored.document.id: stored.document for stored in load_index(output).documents}
-    found = documents_of(sources, old)
-    return [it for it in found if it.id not in old or old[it.id].text != it.text]
+    from s3_retriever.engine.stores import store_at
+    from s3_retriever.engine.streaming import digest_of, known_documents
+
+    known = known_in(known_documents(store_at(output).outline()).values())
+    for document in sources.documents(known):
+        if document.id not in known or known[document.id].digest != digest_of(document.text):
+            yield document
 
 
 def _seconds_per_token(backbone: Backbone) -> float:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
 from s3_retriever.cli.sources import (
     STDIN,
+    Known,
     Sources,
     add_selection,
-    documents_of,
     gone_below,
+    known_in,
+    list_sources,
     nothing_there,
-    read_sources,
     say_what_is_missing,
     selection_of,
 )
@@ -22,9 +24,10 @@ from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from s3_retriever.engine import EndogenousIndex
+    from s3_retriever.documents import Document
+    from s3_retriever.engine.results import IndexStats
 
 EXAMPLES = """\
   s3-retriever index notes/ -o notes.s3
@@ -51,12 +54,14 @@ class _Change:
         forgotten: Ids of those that were deleted.
         gone: Ids of those whose file is gone, and that are kept.
         seconds: Of the scan.
+        stats: Sizes of the index now.
     """
 
     read: Sequence[str]
     forgotten: Sequence[str]
     gone: Sequence[str]
     seconds: float
+    stats: IndexStats
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,97 +94,86 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build an index, or bring one up to date, with the folder held from loading to saving."""
+    """Build an index, or bring one up to date, with the folder held from reading to saving."""
     from s3_retriever.cli import dry_run
-    from s3_retriever.storage import holding, is_index
 
     if not args.paths and not args.sync:
         raise InputError("nothing to read: give a file, a folder, - or --sync FOLDER")
     common.check_output(args.output)
     there = [root for root in args.sync if Path(root).exists()]
-    sources = read_sources([*args.paths, *there], selection_of(args), args.name, args.strict)
-    if not sources and not is_index(args.output):
-        raise InputError(nothing_there([*args.paths, *args.sync], sources.reading))
+    sources = list_sources([*args.paths, *there], selection_of(args), args.name, args.strict)
     if args.dry_run:
         dry_run.say(args, sources)
-        return LEFT_OUT if sources.reading.failed else 0
-    with holding(args.output):
-        index, change = _changed(args, sources)
-        index.save(args.output)
-    say_what_is_missing(sources)
-    _report(args, index, sources, change)
+    else:
+        change = _brought_up(args, sources)
+        say_what_is_missing(sources)
+        _report(args, sources, change)
     return LEFT_OUT if sources.reading.failed else 0
 
 
-def _changed(args: argparse.Namespace, sources: Sources) -> tuple[EndogenousIndex, _Change]:
-    from s3_retriever.config import ScanConfig
-    from s3_retriever.engine import EndogenousIndex
-    from s3_retriever.storage import is_index
-
-    progress = common.shows_progress(args)
-    if is_index(args.output):
-        index = EndogenousIndex.load(args.output, model=args.model)
-        _check_same(args, index)
-        return index, _update(index, args, sources, progress)
-    scan = ScanConfig().replace(chunk_tokens=args.chunk_tokens, max_memory=args.max_memory)
-    index = EndogenousIndex.build(
-        documents_of(sources), model=args.model, bank=args.bank, scan=scan, progress=progress
-    )
-    return index, _Change([*index.documents], (), (), index.stats.scan_seconds)
-
-
-def _update(
-    index: EndogenousIndex, args: argparse.Namespace, sources: Sources, progress: bool
-) -> _Change:
+def _brought_up(args: argparse.Namespace, sources: Sources) -> _Change:
     """Read what is new or changed, and forget what is gone where that is asked for."""
-    old, before = index.documents, index.stats.scan_seconds
-    _check_stdin(args, sources, old)
-    found = documents_of(sources, old)
-    gone = _gone(args.sync, index, sources)
-    changed = [d for d in found if d.id not in old or old[d.id].text != d.text]
-    index.delete([*gone, *(d.id for d in changed if d.id in old)])
-    index.add(changed, progress=progress)
-    kept = [id for id in _gone(args.paths, index, sources) if id not in gone]
-    seconds = index.stats.scan_seconds - before
-    return _Change([document.id for document in changed], gone, kept, seconds)
+    from s3_retriever.engine.opening import Given, open_stream
+    from s3_retriever.engine.resolve import resolve_backbone
+    from s3_retriever.engine.sizes import outline_stats
+    from s3_retriever.engine.stores import store_at
+    from s3_retriever.engine.streaming import known_documents
+    from s3_retriever.storage import holding, is_index
+
+    progress, store = common.shows_progress(args), store_at(args.output)
+    new = None if is_index(args.output) else _some_documents(args, sources)
+    scan = {"chunk_tokens": args.chunk_tokens, "max_memory": args.max_memory}
+    with holding(args.output):
+        known = known_in(known_documents(store.outline()).values())
+        _check_stdin(args, sources, known)
+        documents = sources.documents(known) if new is None or known else new
+        backbone = resolve_backbone(args.model, None, progress)
+        stream, documents = open_stream(
+            store, backbone, documents, Given(args.bank, scan), progress
+        )
+        before = stream.state.report.seconds
+        stream.take(documents, progress, None if known else len(sources))
+        gone = _gone(args.sync, known, sources)
+        stream.forget(gone)
+    kept = [id for id in _gone(args.paths, known, sources) if id not in gone]
+    stats = outline_stats(stream.state, backbone)
+    return _Change(stream.read, gone, kept, stats.scan_seconds - before, stats)
 
 
-def _gone(roots: Sequence[str], index: EndogenousIndex, sources: Sources) -> list[str]:
+def _some_documents(args: argparse.Namespace, sources: Sources) -> Iterator[Document]:
+    """The documents of an index that is not there yet; the first is read, to know there is one."""
+    documents = sources.documents({})
+    first = next(documents, None)
+    if first is None:
+        raise InputError(nothing_there([*args.paths, *args.sync], sources.reading))
+    return chain([first], documents)
+
+
+def _gone(roots: Sequence[str], known: Mapping[str, Known], sources: Sources) -> list[str]:
     places = [Path(root).resolve() for root in roots if root != "-"]
-    empty = sources.reading.empty
-    every = (gone_below(place, index.documents.values(), empty) for place in places)
+    every = (gone_below(place, known, sources.reading.empty) for place in places)
     return list(dict.fromkeys(id for ids in every for id in ids))
 
 
-def _check_stdin(args: argparse.Namespace, sources: Sources, old: Any) -> None:
+def _check_stdin(args: argparse.Namespace, sources: Sources, known: Mapping[str, Known]) -> None:
     """Refuse a second text without a name, which would take the place of the first."""
+    from s3_retriever.engine.streaming import digest_of
+
     found = sources.named.get(STDIN)
-    if args.name is None and found and STDIN in old and old[STDIN].text != found.text:
+    if (
+        args.name is None
+        and found
+        and STDIN in known
+        and (known[STDIN].digest != digest_of(found.text))
+    ):
         raise InputError(
             f"{args.output} holds another text from standard input; give this one a name, --name "
             f"NAME, or, to take the other's place, --name {STDIN}"
         )
 
 
-def _check_same(args: argparse.Namespace, index: EndogenousIndex) -> None:
-    """Refuse another bank or other chunks than an index was made with, which it keeps."""
-    from s3_retriever.codec import Bank
-
-    scan = index.scan_config
-    chunk = args.chunk_tokens or scan.chunk_tokens
-    bank = index.bank if args.bank is None else Bank.load(args.bank)
-    if chunk != scan.chunk_tokens or bank.digest() != index.bank.digest():
-        raise InputError(
-            f"{args.output} was made with another bank, or with --chunk-tokens "
-            f"{scan.chunk_tokens}, and keeps them; leave them out, or choose another -o"
-        )
-    index.scan_config = scan.replace(max_memory=args.max_memory)
-
-
-def _report(
-    args: argparse.Namespace, index: EndogenousIndex, sources: Sources, change: _Change
-) -> None:
-    stats, reading = index.stats, sources.reading
+def _report(args: argparse.Namespace, sources: Sources, change: _Change) -> None:
+    stats, reading = change.stats, sources.reading
     if args.json:
         common.print_json(
             {

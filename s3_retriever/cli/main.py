@@ -26,6 +26,8 @@ COMMANDS = {
     "show": ("s3_retriever.cli.show", "print a document of an index as it was indexed"),
     "info": ("s3_retriever.cli.info", "show the sizes of an index"),
     "verify": ("s3_retriever.cli.verify", "check every byte of an index"),
+    "compact": ("s3_retriever.cli.compact", "merge the small files of an index into few"),
+    "merge": ("s3_retriever.cli.merge", "make one index of several by the same model"),
     "check": ("s3_retriever.cli.check", "tell whether a model can serve, and what it costs"),
     "calibrate": ("s3_retriever.cli.calibrate", "choose heads and whitening for a model"),
     "train": ("s3_retriever.cli.train", "train sparse autoencoders on text"),
@@ -59,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except S3Error as error:
         return _fail(_with_advice(str(error), words[0]), 1)
     except KeyboardInterrupt:
-        return _fail("interrupted; what was saved before is whole", 130)
+        rest = "; the same command reads the rest" if words[0] == "index" else ""
+        return _fail(f"interrupted; what was saved before is whole{rest}", 130)
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   s3-retriever search notes.s3 "who pays for the repairs?"
   s3-retriever search notes.s3 "notice period" -k 3 --json
+  s3-retriever search notes.s3 "notice period" --min-relevance 0.3
+  s3-retriever search notes.s3 "notice period" --exact
   s3-retriever search notes.s3 "notice period" --scoring coactivation --no-bm25"""
 
 
@@ -31,10 +33,21 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         help="do not ask the other documents for what the best spans name",
     )
     parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="read the codes of all sentences, not only of those that look worth it",
+    )
+    parser.add_argument(
         "--bias-tokens",
         type=int,
         metavar="N",
         help="add so many tokens of lead and of tail of each document that a span comes from",
+    )
+    parser.add_argument(
+        "--min-relevance",
+        type=float,
+        metavar="P",
+        help="leave out spans that are less likely than this, 0 to 1, to hold evidence",
     )
     common.add_model(parser)
     common.add_json(parser)
@@ -46,7 +59,9 @@ def search_settings(args: argparse.Namespace) -> dict[str, Any]:
         "scoring": args.scoring,
         "bm25": False if args.no_bm25 else None,
         "second_hop": False if args.no_second_hop else None,
+        "exact": True if args.exact else None,
         "bias_tokens": args.bias_tokens,
+        "min_relevance": args.min_relevance,
     }
 
 
@@ -65,9 +80,9 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.json:
         spans = [span_json(span) for span in found]
-        common.print_json(
-            {"question": args.question, "spans": spans, "seconds": asdict(found.seconds)}
-        )
+        seconds = asdict(found.seconds)
+        made = {"question": args.question, "relevance": found.relevance, "spans": spans}
+        common.print_json(made | {"seconds": seconds})
     else:
         print("\n".join(common.span_lines(found.spans)) or "nothing found")
     return 0

@@ -7,16 +7,17 @@ the place below the folder or, where that is taken, as much of the path as tells
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InputError
-from s3_retriever.files.documents import documents_of as documents_of_files
+from s3_retriever.files.documents import each_document
 from s3_retriever.files.extract import Extract, RawFile
-from s3_retriever.files.folders import read_path
+from s3_retriever.files.folders import list_path, read_listed
 from s3_retriever.files.kinds import extract, kind_names
 from s3_retriever.files.paths import below, is_gone
 from s3_retriever.files.reading import Reading
@@ -24,26 +25,82 @@ from s3_retriever.files.selection import Selection
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from s3_retriever.files.reading import FoundFile, ListedFile
+    from s3_retriever.storage.catalogue import Entry
 
 STDIN = "stdin"
 _FROM = {"source": "standard input"}
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What was read.
+class Known(NamedTuple):
+    """What an index knows of a document.
 
     Attributes:
-        reading: Of files.
-        named: What came from standard input by the name it was given, if anything did.
+        path: The file that it was read from by this program, or ``""``.
+        source: Where else it came from, as its metadata says.
+        digest: Of its text.
     """
 
-    reading: Reading
-    named: Mapping[str, Extract]
+    path: str
+    source: Any
+    digest: str
 
-    def __bool__(self) -> bool:
-        return bool(self.reading.files or self.named)
+
+def known_in(entries: Iterable[Entry]) -> dict[str, Known]:
+    """What the catalogue of an index says, by id."""
+    known: dict[str, Known] = {}
+    for entry in entries:
+        metadata = json.loads(entry.metadata)
+        path = path_of(entry.id, metadata) or ""
+        known[entry.id] = Known(path, metadata.get("source"), entry.text)
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What is to be read.
+
+    Attributes:
+        files: Each is read when it is come to.
+        named: What came from standard input by the name it was given, if anything did.
+        reading: What is to be said of the files; what of their texts, when they have been read.
+        encoding: Of text files, where that was said.
+    """
+
+    files: Sequence[ListedFile]
+    named: Mapping[str, Extract]
+    reading: Reading
+    encoding: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.files) + len(self.named)
+
+    def found(self) -> Iterator[FoundFile]:
+        """Read the files, one by one."""
+        seen: set[Path] = set()
+        for file in self.files:
+            if file.path not in seen:
+                seen.add(file.path)
+                if (found := read_listed(file, self.reading, self.encoding)) is not None:
+                    yield found
+
+    def documents(self, known: Mapping[str, Known]) -> Iterator[Document]:
+        """Read documents one by one, each with the id that it has or is to have in an index.
+
+        Args:
+            known: The documents of the index, by id.
+
+        Raises:
+            InputError: standard input has a name that another document has.
+        """
+        for name, found in self.named.items():
+            if name in known and known[name].source != _FROM["source"]:
+                raise InputError(f"--name {name} is the name of another document; choose another")
+            yield Document(name, found.text, {**_FROM, **found.metadata()})
+        paths = {id: it.path for id, it in known.items()} | dict.fromkeys(self.named, "")
+        yield from each_document(self.found(), paths)
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -69,19 +126,19 @@ def selection_of(args: argparse.Namespace) -> Selection:
     return Selection(tuple(args.include), tuple(args.exclude), not args.no_ignore, args.encoding)
 
 
-def read_sources(
+def list_sources(
     paths: Iterable[str],
     selection: Selection,
     name: str | None = None,
     strict: bool = False,
 ) -> Sources:
-    """Read files, the files of folders and of globs, and ``-`` for standard input.
+    """List files, the files of folders and of globs, and read ``-`` for standard input.
 
     Args:
         paths: As given.
         selection: Which files of folders are read, and how.
         name: Of standard input.
-        strict: Whether a file that cannot be read is an error.
+        strict: Whether a file that cannot be read is an error; all are read to find out.
 
     Raises:
         InputError: such files, all of them named; a path that does not exist; standard input
@@ -90,21 +147,29 @@ def read_sources(
     reading = Reading()
     missing: list[str] = []
     named: dict[str, Extract] = {}
+    files: list[ListedFile] = []
     for path in paths:
         if path == "-":
             named[name or STDIN] = _standard_input(selection.encoding)
             continue
-        before = len(reading.failed)
-        read_path(Path(path), reading, selection)
-        if len(reading.failed) > before and is_gone(path):
-            missing += [" ".join(reading.failed[-1])]
+        listed = list_path(Path(path), reading, selection)
+        files += listed
+        if is_gone(path) and [file.given for file in listed] == [path]:
+            lost = Reading()
+            read_listed(listed[0], lost)
+            missing.append(lost.problems())
     if name is not None and not named:
         raise InputError("--name names standard input, which is given by the path -")
     if missing:
         raise InputError("; ".join(missing))
-    if strict and reading.failed:
-        raise InputError("; ".join(reading.problems().splitlines()))
-    return Sources(reading, named)
+    sources = Sources(files, named, reading, selection.encoding)
+    if strict:
+        tried = replace(sources, reading=Reading(failed=list(reading.failed)))
+        for _ in tried.found():
+            pass
+        if tried.reading.failed:
+            raise InputError("; ".join(tried.reading.problems().splitlines()))
+    return sources
 
 
 def _standard_input(encoding: str | None) -> Extract:
@@ -117,48 +182,27 @@ def _standard_input(encoding: str | None) -> Extract:
     return found
 
 
-def documents_of(sources: Sources, old: Mapping[str, Document] | None = None) -> list[Document]:
-    """Make documents of what was read, each with the id that it has or is to have in an index.
-
-    Args:
-        sources: What was read.
-        old: The documents of the index, by id.
-
-    Raises:
-        InputError: standard input has a name that another document has.
-    """
-    old = old or {}
-    known = {id: path_of(document) or "" for id, document in old.items()}
-    made = {it.id: it for it in documents_of_files(sources.reading.files, known)}
-    for name, found in sources.named.items():
-        other = made.get(name) or old.get(name)
-        if other is not None and not _FROM.items() <= other.metadata.items():
-            raise InputError(f"--name {name} is the name of another document; choose another")
-        made[name] = Document(name, found.text, {**_FROM, **found.metadata()})
-    return list(made.values())
-
-
-def path_of(document: Document) -> str | None:
+def path_of(id: str, metadata: Mapping[str, Any]) -> str | None:
     """The file that a document was read from, if it was by this program."""
-    path: Any = document.metadata.get("path")
+    path: Any = metadata.get("path")
     if not isinstance(path, str) or not Path(path).is_absolute():
         return None
-    return path if path.endswith(document.id) else None
+    return path if path.endswith(id) else None
 
 
-def gone_below(root: Path, documents: Iterable[Document], empty: Collection[Path]) -> list[str]:
+def gone_below(root: Path, known: Mapping[str, Known], empty: Collection[Path]) -> list[str]:
     """Ids of documents whose files are not in a folder any more, or have no text any more.
 
     Args:
         root: The folder, resolved; it need not exist.
-        documents: Of the index.
+        known: The documents of the index, by id.
         empty: Files without text.
     """
     emptied = {str(path) for path in empty}
     return [
-        document.id
-        for document in documents
-        if (path := path_of(document)) and below(path, root) and (path in emptied or is_gone(path))
+        id
+        for id, it in known.items()
+        if it.path and below(it.path, root) and (it.path in emptied or is_gone(it.path))
     ]
 
 
@@ -168,13 +212,14 @@ def read_documents(paths: Sequence[str]) -> list[Document]:
     Raises:
         InputError: as `read_sources`; also nothing to read.
     """
-    sources = read_sources(paths, Selection())
-    if not sources:
+    sources = list_sources(paths, Selection())
+    documents = list(sources.documents({}))
+    if not documents:
         raise InputError(nothing_there(paths, sources.reading))
     say_what_is_missing(sources)
     if others := sources.reading.other_kinds():
         print(f"s3-retriever: not read: {others}", file=sys.stderr)
-    return documents_of(sources)
+    return documents
 
 
 def nothing_there(paths: Iterable[str], reading: Reading) -> str:

@@ -75,10 +75,11 @@ def run(args: argparse.Namespace) -> int:
         config,
         sites=args.sites,
         teacher=None if shipped else default_teacher(progress),
+        judged=() if shipped else builtin_sets(),
         progress=progress,
     )
-    if shipped is not None:  # the keys are calibrated alike, so its head reads the new codes too
-        bank = replace(bank, sentences=shipped.sentences)
+    if shipped is not None:  # the keys are calibrated alike, so its heads read the new codes too
+        bank = replace(bank, sentences=shipped.sentences, relevance=shipped.relevance)
     bank.save(args.output)
     if args.json:
         common.print_json({"bank": args.output, **bank.metadata})

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec.calibration import Calibration
+    from s3_retriever.codec.relevance import RelevanceHead
     from s3_retriever.codec.residual import Residual
     from s3_retriever.codec.sae import Sae
     from s3_retriever.codec.sentences import SentenceHead
@@ -42,6 +43,7 @@ class Bank:
         residual: Keeps what the SAEs leave over; None for codes alone, as in the paper.
         sentences: Makes vectors of sentences out of their codes, and of questions; None in a bank
             that was made without, where nothing is scored by meaning.
+        relevance: Tells how likely a span holds evidence; None in a bank that was made without.
 
     Raises:
         InputError: sites that overlap, miss a tap or differ in size from the calibration, or a
@@ -55,6 +57,7 @@ class Bank:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     residual: Residual | None = None
     sentences: SentenceHead | None = None
+    relevance: RelevanceHead | None = None
     _folded: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,8 @@
 
 A bank is a folder::
 
-    bank.json                      sizes, fingerprint, metadata, SHA-256 of every other file
+    bank.json                      sizes, fingerprint, relevance head, metadata, SHA-256 of every
+                                   other file
     calibration.safetensors        means, whitening, head weights, maybe a place head
     residual.safetensors           scales of the residual, in a bank that keeps one
     sentences.safetensors          the sentence head, in a bank that has one
@@ -27,6 +28,7 @@ from torch import Tensor
 from s3_retriever.backbone.spec import Head, Tap
 from s3_retriever.codec.calibration import TENSORS, Calibration
 from s3_retriever.codec.places import PlaceHead
+from s3_retriever.codec.relevance import RelevanceHead
 from s3_retriever.codec.residual import Residual
 from s3_retriever.codec.sae import Sae
 from s3_retriever.codec.sentences import SENTENCE_TENSORS, SentenceHead
@@ -54,6 +56,7 @@ def bank_files(
     metadata: Mapping[str, Any],
     residual: Residual | None,
     sentences: SentenceHead | None,
+    relevance: RelevanceHead | None,
 ) -> dict[str, bytes]:
     """Return the files of a bank's folder, by path below it, for the fields of a `Bank`."""
     names = [f"sae_{j}" for j in range(len(saes))]
@@ -73,6 +76,7 @@ def bank_files(
         "saes": names,
         "gain_scale": None if residual is None else residual.gain_scale,
         "sentences": sentences is not None,
+        "relevance": None if relevance is None else relevance.described(),
         "training": dict(metadata),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
@@ -130,11 +134,17 @@ def read_bank(folder: Path) -> dict[str, Any]:
             "metadata": description["training"],
             "residual": _residual(description, folder),
             "sentences": _sentences(description, folder),
+            "relevance": _relevance(description),
         }
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, BankError):
             raise
         raise BankError(f"{folder} is not a whole bank ({error}): copy it again") from error
+
+
+def _relevance(description: Mapping[str, Any]) -> RelevanceHead | None:
+    described = description.get("relevance")
+    return None if described is None else RelevanceHead.of(described)
 
 
 def save_calibration(calibration: Calibration, folder: str | Path, fingerprint: str) -> None:

@@ -70,7 +70,7 @@ def _find(
         scores = _second_hop(reader, searcher, questions, scores, config, clock)
     for number, own in enumerate(scores):
         with clock.step(number, "spans"):
-            spans = searcher.spans(own, config)
+            spans = searcher.spans(own, config, _asked(read[number], apart=True))
         yield Found(spans, clock.seconds(number))
 
 
@@ -103,7 +103,7 @@ def _asked(question: Question, apart: bool) -> Asked:
     what = question.what if apart else question.whole
     where = question.where if apart else None
     place = None if where is None else Asked(where.text, where.queries)
-    return Asked(what.text, what.queries, place=place)
+    return Asked(what.text, what.queries, place=place, whole=question.whole.text)
 
 
 def _led(lead: Lead) -> Asked | None:

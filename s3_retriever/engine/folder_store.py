@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -23,10 +23,13 @@ from s3_retriever.errors import BankError, IndexConflictError, IndexFileError
 from s3_retriever.reading.clock import ScanReport
 from s3_retriever.searching.searcher import FAST_FROM
 from s3_retriever.storage import (
+    Change,
     StoredDocument,
     Version,
     array_digest,
+    extend_index,
     holding,
+    is_index,
     load_index,
     save_index,
     stored_version,
@@ -34,7 +37,7 @@ from s3_retriever.storage import (
 from s3_retriever.storage.failures import REBUILD, damaged, folder_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
 
@@ -72,12 +75,27 @@ class FolderStore:
         """See `Store.load`; the codes are mapped into memory, not read."""
         return _load(self._folder)
 
+    def outline(self) -> State | None:
+        """See `Store.outline`; no text and no code is read."""
+        version = stored_version(self._folder) if is_index(self._folder) else None
+        return None if version is None else _settled(self._folder, version, ())
+
+    def extend(
+        self,
+        state: State,
+        entries: Sequence[tuple[Document, TokenCodes]],
+        gone: Collection[str] = (),
+        metadata: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> State:
+        """See `Store.extend`."""
+        change = Change([_stored(*entry) for entry in entries], gone, metadata or {})
+        return _extend(self._folder, state, change)
+
 
 def _save(
     folder: Path, state: State, overwrite: bool, compact: bool
 ) -> tuple[Saved, Sequence[Part] | None]:
     documents = [_stored(*entry) for part in state.parts for entry in part.entries()]
-    bank = f"{_PREFIX}{state.bank.digest()[:16]}"
     tokens = sum(item.arrays["starts"].size for item in documents)
     maker = TableMaker(state.parts, state.bank, cells=tokens >= FAST_FROM, digest=_digest)
     with holding(folder):
@@ -87,8 +105,8 @@ def _save(
         version = save_index(
             folder,
             documents=documents,
-            header=_header(state, bank, uid),
-            attached={f"{bank}/{name}": data for name, data in state.bank.files().items()},
+            header=header_of(state, uid),
+            attached=attached_of(state),
             base=base,
             merge=lambda *headers: _merged(folder, *headers),
             maker=maker,
@@ -96,6 +114,31 @@ def _save(
         )
     parts = None if base is not None else _laid_out(version, state.parts, maker)
     return Saved(folder.resolve(), version), parts
+
+
+def _extend(folder: Path, state: State, change: Change) -> State:
+    before = () if state.saved is None else state.saved.version.contents.entries
+    tokens = sum(entry.rows for entry in before)
+    tokens += sum(item.arrays["starts"].size for item in change.documents)
+    maker = TableMaker((), state.bank, cells=tokens >= FAST_FROM, digest=_digest)
+    version = extend_index(
+        folder,
+        change,
+        header=header_of(state, None if state.saved is None else _uid(state.saved.version)),
+        attached=attached_of(state),
+        maker=maker,
+    )
+    return replace(state, saved=Saved(folder.resolve(), version))
+
+
+def attached_of(state: State) -> dict[str, bytes]:
+    """The files of a folder that belong to an index, besides its documents."""
+    name = _bank_name(state.bank)
+    return {f"{name}/{file}": data for file, data in state.bank.files().items()}
+
+
+def _bank_name(bank: Bank) -> str:
+    return f"{_PREFIX}{bank.digest()[:16]}"
 
 
 def _laid_out(version: Version, parts: Iterable[Part], maker: TableMaker) -> Sequence[Part] | None:
@@ -189,17 +232,22 @@ def _merged(
 
 def _load(folder: Path) -> State:
     stored = load_index(folder)
-    header = stored.header
+    return _settled(folder, stored.version, stored.segments)
+
+
+def _settled(folder: Path, version: Version, segments: Iterable[LoadedSegment]) -> State:
+    """What a folder holds, as far as segments of it were opened."""
+    header = version.contents.header
     try:
         bank = _load_bank(folder / header["bank"], header["codec_fingerprint"])
         return State(
-            parts=[_opened_part(folder, segment, bank) for segment in stored.segments],
+            parts=[_opened_part(folder, segment, bank) for segment in segments],
             bank=bank,
             scan=ScanConfig(**header["scan"]),
             search=SearchConfig(**header["search"]),
             answer=AnswerConfig(**header["answer"]),
             report=ScanReport(**header["report"]),
-            saved=Saved(folder.resolve(), stored.version),
+            saved=Saved(folder.resolve(), version),
         )
     except (KeyError, TypeError) as error:
         raise IndexFileError(
@@ -214,13 +262,19 @@ def _opened_part(folder: Path, segment: LoadedSegment, bank: Bank) -> Part:
         raise damaged(folder, str(error)) from error
 
 
-def _header(state: State, bank: str, uid: str | None) -> dict[str, Any]:
+def header_of(state: State, uid: str | None = None) -> dict[str, Any]:
+    """What a folder says of an index besides its documents.
+
+    Args:
+        state: Of the index.
+        uid: Which index it is; a new one by default.
+    """
     return {
         _UID: uid or uuid.uuid4().hex,
         "model_name": state.bank.model_name,
         "model_fingerprint": state.bank.fingerprint,
         "codec_fingerprint": state.bank.digest(),
-        "bank": bank,
+        "bank": _bank_name(state.bank),
         "scan": state.scan.model_dump(),
         "search": state.search.model_dump(),
         "answer": state.answer.model_dump(),

@@ -21,17 +21,22 @@ from s3_retriever.engine.corpus import Corpus
 from s3_retriever.engine.flow import find
 from s3_retriever.engine.heat import QuestionHeat, question_heat
 from s3_retriever.engine.intake import take_in
+from s3_retriever.engine.into_folder import build_into, read_into
+from s3_retriever.engine.merging import merge_folders
+from s3_retriever.engine.opening import Given
 from s3_retriever.engine.resolve import check_model, resolve_backbone, resolve_bank
-from s3_retriever.engine.results import IndexStats, SearchResult, SearchSeconds
+from s3_retriever.engine.results import SearchResult, SearchSeconds
 from s3_retriever.engine.settings import search_config
+from s3_retriever.engine.sizes import corpus_stats
 from s3_retriever.engine.store import State
 from s3_retriever.engine.stores import store_at
 from s3_retriever.errors import InputError
-from s3_retriever.fork import renew_after_fork
+from s3_retriever.fork import computes_here, renew_after_fork
 from s3_retriever.reading.clock import ScanClock
 from s3_retriever.reading.question_reader import QuestionReader
 from s3_retriever.reading.scan import scan
 from s3_retriever.searching.filters import predicate
+from s3_retriever.storage import holding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
     from s3_retriever.documents import Document, Draft, Skipped
     from s3_retriever.engine.intake import OnError
+    from s3_retriever.engine.results import IndexStats
     from s3_retriever.searching.filters import Filter
     from s3_retriever.searching.heat import Place
 
@@ -82,6 +88,7 @@ class EndogenousIndex:
         cls,
         documents: Iterable[Document | Draft | str],
         *,
+        path: str | PathLike[str] | None = None,
         model: Any = None,
         tokenizer: Any = None,
         bank: Any = None,
@@ -95,6 +102,12 @@ class EndogenousIndex:
 
         Args:
             documents: Documents, or texts, which are given the ids ``"0"``, ``"1"`` and so on.
+            path: Folder to read into, for texts that are many: documents are taken one by one,
+                from a generator, say, and none is held once it is saved. They are saved while the
+                model reads, whole or not at all; where that was interrupted, the same call reads
+                what is missing. Of a folder that holds an index, documents with other ids stay, and
+                those that come with another text are replaced. None keeps all in memory until
+                `save`.
             model: A transformers model, a `Backbone`, a name or path, or None for the embedded
                 default, SmolLM2-135M-Instruct.
             tokenizer: With a transformers model: its fast tokenizer.
@@ -105,17 +118,29 @@ class EndogenousIndex:
             answer: Defaults of `answer`.
             progress: Show bars on standard error.
             on_error: What becomes of documents that cannot be indexed: ``"raise"`` names them all
-                and reads none; ``"skip"`` reads the others, warns (`SkippedWarning`) and lists
-                them with their reasons in `skipped`.
+                and reads none (with `path`, stops at the first of them, and keeps what was read);
+                ``"skip"`` reads the others, warns (`SkippedWarning`) and lists them with their
+                reasons in `skipped`.
 
         Raises:
-            InputError: no documents, or some that cannot be indexed. All are checked before any
-                is read.
+            InputError: no documents, or some that cannot be indexed. Without `path`, all are
+                checked before any is read. With it: the folder holds an index that was made with
+                another bank or by other chunks.
+            IndexFileError: with `path`, as for `save`.
             UnsupportedModelError: a model that cannot serve.
             ModelMismatchError: a bank for another model.
             BankError: a damaged bank.
         """
         settings = ScanConfig.of(scan), search_config(search, {}), AnswerConfig.of(answer)
+        if path is not None:
+            backbone = resolve_backbone(model, tokenizer, progress)
+            given = Given(bank, scan, search, answer)
+            skipped = build_into(
+                path, documents, backbone, given, progress=progress, on_error=on_error
+            )
+            index = cls.load(path, model=backbone)
+            index._skipped = skipped
+            return index
         checked, skipped = take_in(documents, on_error=on_error)
         if not checked:
             why = f"; left out was {skipped[0]}" if skipped else ""
@@ -155,13 +180,17 @@ class EndogenousIndex:
         self,
         documents: Iterable[Document | Draft | str],
         *,
+        path: str | PathLike[str] | None = None,
         progress: bool = False,
         on_error: OnError = "raise",
     ) -> tuple[str, ...]:
-        """Read more documents; all are added, or, where anything fails, none.
+        """Read more documents; without `path` all are added, or, where anything fails, none.
 
         Args:
             documents: As for `build`; none at all is no error.
+            path: Folder that holds this index, or is to, as for `build`: what this index holds is
+                saved there, and documents are saved while the model reads. Where that fails or is
+                interrupted, what was read is kept; `upsert` then reads what is missing.
             progress: Show a bar on standard error.
             on_error: As for `build`.
 
@@ -173,7 +202,10 @@ class EndogenousIndex:
                 the message names all such.
         """
         with self._changing:
-            checked, self._skipped = take_in(documents, self._corpus.documents, on_error)
+            old = self._corpus.documents
+            if path is not None:
+                return self._read_into(path, documents, {*old}, progress, on_error)
+            checked, self._skipped = take_in(documents, old, on_error)
             self._scan(checked, progress)
         return tuple(document.id for document in checked)
 
@@ -181,17 +213,19 @@ class EndogenousIndex:
         self,
         documents: Iterable[Document | Draft | str],
         *,
+        path: str | PathLike[str] | None = None,
         progress: bool = False,
         on_error: OnError = "raise",
     ) -> tuple[str, ...]:
         """Add documents, each instead of the one that has its id, if any.
 
         A text that is there already is not read again; what is new or changed comes last. Where
-        anything fails, nothing changes, and no search sees an old document gone and the new one not
-        yet there.
+        anything fails, nothing changes (without `path`), and no search sees an old document gone
+        and the new one not yet there.
 
         Args:
             documents: As for `build`; none at all is no error.
+            path: As for `add`.
             progress: Show a bar on standard error.
             on_error: As for `build`.
 
@@ -205,6 +239,8 @@ class EndogenousIndex:
         """
         with self._changing:
             old = self._corpus.documents
+            if path is not None:
+                return self._read_into(path, documents, set(), progress, on_error)
             checked, self._skipped = take_in(documents, old, on_error, replace=True)
             self._scan([d for d in checked if old.get(d.id) != d], progress)
         return tuple(document.id for document in checked)
@@ -219,6 +255,31 @@ class EndogenousIndex:
         entries = scan(self.backbone, self.bank, fresh, self.scan_config, progress, clock=clock)
         corpus = old.plus([*known, *entries])
         self._corpus, self._report = corpus, self._report + clock.report()
+
+    def _read_into(
+        self,
+        path: str | PathLike[str],
+        documents: Iterable[Document | Draft | str],
+        used: set[str],
+        progress: bool,
+        on_error: OnError,
+    ) -> tuple[str, ...]:
+        """Save, read documents into the folder, and become what it holds then."""
+        with holding(path):
+            self._save_to(path)
+            try:
+                ids, self._skipped = read_into(
+                    path,
+                    documents,
+                    self.backbone,
+                    used=used,
+                    progress=progress,
+                    on_error=on_error,
+                )
+            finally:
+                self._adopt(store_at(path).load())
+                self._kept = self._contents()
+        return ids
 
     def delete(self, ids: Iterable[str] | str) -> None:
         """Forget documents; all that are named, or, where one is unknown, none.
@@ -286,11 +347,18 @@ class EndogenousIndex:
         Arguments and errors are those of `search`, and so are the results, one for each question.
         """
         chosen = search_config(config or self.config, settings)
+        if chosen.min_relevance is not None and self.bank.relevance is None:
+            raise InputError(
+                "min_relevance cannot be told: the bank of this index was made without a relevance "
+                "head; leave it out, or fit one (s3-retriever calibrate --bank BANK -o NEW) and "
+                "index again with that bank"
+            )
         checked = self._checked(questions)
         corpus = self._corpus
         searcher = corpus.searcher(filter)
         if searcher is None or not checked:
             return [SearchResult(question, (), SearchSeconds(), {}) for question in checked]
+        computes_here()
         found = find(self._question_reader(), searcher, checked, chosen)
         return [
             SearchResult(question, spans, seconds, corpus.sources_of(spans))
@@ -487,13 +555,18 @@ class EndogenousIndex:
             IndexFileError: the folder is read-only, full, in use, or holds something else.
         """
         with self._changing:
-            store = store_at(path)
-            self._saved, parts = store.save(self._state(), overwrite, compact)
-            if parts is None:
-                self._adopt(store.load())
-            elif [*parts] != [*self._corpus.parts]:
-                self._corpus = Corpus(parts, self.bank)
-            self._kept = self._contents()
+            self._save_to(path, overwrite, compact)
+
+    def _save_to(
+        self, path: str | PathLike[str], overwrite: bool = False, compact: bool = False
+    ) -> None:
+        store = store_at(path)
+        self._saved, parts = store.save(self._state(), overwrite, compact)
+        if parts is None:
+            self._adopt(store.load())
+        elif [*parts] != [*self._corpus.parts]:
+            self._corpus = Corpus(parts, self.bank)
+        self._kept = self._contents()
 
     def _adopt(self, state: State) -> None:
         """Become what a folder holds, another process's changes included."""
@@ -566,23 +639,45 @@ class EndogenousIndex:
         check_model(backbone, state.bank, f"the index {path}")
         return cls(backbone, state)
 
+    @classmethod
+    def merge(
+        cls,
+        paths: Sequence[str | PathLike[str]],
+        path: str | PathLike[str],
+        *,
+        model: Any = None,
+        tokenizer: Any = None,
+    ) -> Self:
+        """Make one index of several that were made by the same model and bank.
+
+        No document is read again: the files are copied, and what is not there yet, as the cells of
+        a text that is large now, is made of codes.
+
+        Args:
+            paths: Folders of two indexes or more; they stay as they are.
+            path: Folder of the new one, which is missing or empty.
+            model: As for `load`.
+            tokenizer: Likewise.
+
+        Returns:
+            The new index; its documents are those of the first, then those of the second, and so
+            on, and its settings those of the first.
+
+        Raises:
+            InputError: an id that is in two of them, or two banks, or two ways of reading; nothing
+                was written.
+            ModelMismatchError: two models.
+            IndexFileError: one of the folders holds no index, or a damaged one, or the new one
+                cannot be written or holds an index already.
+            FormatVersionError: a newer release wrote one of them.
+        """
+        merge_folders(paths, path)
+        return cls.load(path, model=model, tokenizer=tokenizer)
+
     @property
     def stats(self) -> IndexStats:
         """Sizes of the index, and what its scans took."""
-        corpus, spec = self._corpus, self.backbone.spec
-        taps = self.bank.calibration.taps
-        return IndexStats(
-            documents=len(corpus.documents),
-            characters=sum(len(document.text) for document in corpus.documents.values()),
-            tokens=sum(len(codes) for codes in corpus.codes.values()),
-            index_bytes=sum(codes.nbytes for codes in corpus.codes.values()),
-            bank_bytes=self.bank.nbytes,
-            kv_bytes_per_token=spec.kv_bytes_per_token(),
-            taps=len(taps),
-            deepest_layer=max(tap.layer for tap in taps),
-            layers=spec.layers,
-            scan=self._report,
-        )
+        return corpus_stats(self._corpus, self.bank, self.backbone, self._report)
 
 
 def _reopen(kind: type[EndogenousIndex], folder: str, backbone: Backbone) -> EndogenousIndex:

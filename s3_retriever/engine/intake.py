@@ -13,7 +13,7 @@ from s3_retriever.documents import Document, Draft, Skipped
 from s3_retriever.errors import InputError, SkippedWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 OnError = Literal["raise", "skip"]
 """Of documents that cannot be indexed: raise an error that names them all, or leave them out."""
@@ -50,9 +50,8 @@ def take_in(
             wrong with any of them: neither document nor text, empty, half a character, metadata
             that cannot be stored, an id that is taken or comes twice. All are named.
     """
-    if on_error not in ("raise", "skip"):
-        raise InputError(f"on_error={on_error!r} is invalid: it is 'raise' or 'skip'")
-    drafts = [_draft(item) for item in _listed(items)]
+    _check_on_error(on_error)
+    drafts = [_draft(item) for item in _checked(items)]
     numbers = _free_numbers(drafts, taken)
     documents: list[Document] = []
     skipped: list[Skipped] = []
@@ -67,9 +66,56 @@ def take_in(
             documents.append(document)
     if skipped and on_error == "raise":
         raise InputError(_refusal(skipped, len(drafts)))
-    if skipped:
-        warnings.warn(_told(skipped, len(drafts)), SkippedWarning, stacklevel=4)
+    warn_of(skipped, len(drafts), 4)
     return documents, tuple(skipped)
+
+
+def take_each(
+    items: Iterable[Document | Draft | str],
+    used: set[str],
+    numbers: Iterator[str],
+    on_error: OnError,
+    skipped: list[Skipped],
+) -> Iterator[Document]:
+    """Turn what is handed in into documents one by one, none of which is held.
+
+    Args:
+        items: As for `take_in`.
+        used: Ids that may not come; those of the documents are added.
+        numbers: Ids for texts that have none.
+        on_error: ``"raise"`` stops at the first that is wrong; ``"skip"`` leaves it out.
+        skipped: Takes what is left out.
+
+    Raises:
+        InputError: as for `take_in`, when the item is come to.
+    """
+    _check_on_error(on_error)
+    for place, item in enumerate(_checked(items)):
+        draft = _draft(item)
+        try:
+            document = _document(draft, numbers, used)
+        except InputError as error:
+            found = Skipped(place, draft.id, str(error))
+            if on_error == "raise":
+                raise InputError(
+                    f"{found}; what was read before it is kept; to read the others: on_error='skip'"
+                ) from error
+            skipped.append(found)
+            continue
+        used.add(document.id)
+        yield document
+
+
+def warn_of(skipped: Sequence[Skipped], total: int, level: int) -> None:
+    """Name what was left out in a `SkippedWarning`.
+
+    Args:
+        skipped: What was; nothing is said of nothing.
+        total: Of how many documents.
+        level: How many calls up the warning is for, as `warnings.warn` counts.
+    """
+    if skipped:
+        warnings.warn(_told(skipped, total), SkippedWarning, stacklevel=level + 1)
 
 
 def as_list(items: Any, one: type, of: str, advice: str) -> list[Any]:
@@ -92,7 +138,12 @@ def as_list(items: Any, one: type, of: str, advice: str) -> list[Any]:
     return list(items)
 
 
-def _listed(items: Any) -> list[Any]:
+def _check_on_error(on_error: str) -> None:
+    if on_error not in ("raise", "skip"):
+        raise InputError(f"on_error={on_error!r} is invalid: it is 'raise' or 'skip'")
+
+
+def _checked(items: Any) -> Iterable[Any]:
     if isinstance(items, str | PathLike):
         _refuse_path(items)
     if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
@@ -103,7 +154,7 @@ def _listed(items: Any) -> list[Any]:
         )
     if isinstance(items, Draft):
         raise InputError("documents must be a list; put the one in a list: [document]")
-    return list(items)
+    return items
 
 
 def _refuse_path(path: str | PathLike[str]) -> None:
@@ -178,11 +229,11 @@ def _refusal(skipped: list[Skipped], total: int) -> str:
     )
 
 
-def _told(skipped: list[Skipped], total: int) -> str:
+def _told(skipped: Sequence[Skipped], total: int) -> str:
     return f"left out {len(skipped)} of {total} documents:\n{_lines(skipped, _SHOWN)}"
 
 
-def _lines(skipped: list[Skipped], most: int) -> str:
+def _lines(skipped: Sequence[Skipped], most: int) -> str:
     lines = [f"  {item}" for item in skipped[:most]]
     more = len(skipped) - most
     return "\n".join([*lines, *([f"  and {more} more"] if more > 0 else [])])

@@ -15,7 +15,7 @@ from s3_retriever.errors import InputError, ModelMismatchError
 from s3_retriever.fitting import bank_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from s3_retriever.documents import Document
 
@@ -51,7 +51,7 @@ def resolve_backbone(model: Any, tokenizer: Any, progress: bool = False) -> Back
 
 
 def resolve_bank(
-    bank: Any, backbone: Backbone, documents: Sequence[Document], progress: bool
+    bank: Any, backbone: Backbone, documents: Iterable[Document], progress: bool
 ) -> Bank:
     """Return the bank for a backbone.
 
@@ -59,7 +59,7 @@ def resolve_bank(
         bank: A `Bank`, the folder of one, or None for the one that ships for this model, the one
             kept in the user's cache, or else a new one made from the documents.
         backbone: The model.
-        documents: What a new bank is made from.
+        documents: What a new bank is made from; looked at only then.
         progress: Show a bar while one is made.
 
     Raises:

@@ -60,6 +60,15 @@ class SearchResult:
     seconds: SearchSeconds = field(compare=False)
     sources: Mapping[str, Document] = field(repr=False, compare=False)
 
+    @property
+    def relevance(self) -> float | None:
+        """The highest of the spans' (`Span.relevance`), to tell found from not there.
+
+        0 where no span is left; None where the bank cannot tell.
+        """
+        known = [span.relevance for span in self.spans if span.relevance is not None]
+        return max(known) if known else (None if self.spans else 0.0)
+
     def __iter__(self) -> Iterator[Span]:
         return iter(self.spans)
 
@@ -72,7 +81,8 @@ class SearchResult:
     def __str__(self) -> str:
         lines = [self.question]
         for number, span in enumerate(self.spans, start=1):
-            lines += [f"[{number}] {span.id}  {_parts(span)}", f"    {span.text}"]
+            shown = [span.header, span.text] if span.header else [span.text]
+            lines += [f"[{number}] {span.id}  {_parts(span)}", *(f"    {text}" for text in shown)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -105,7 +115,8 @@ def _around(text: str, span: Span) -> tuple[str, str]:
 
 def _parts(span: Span) -> str:
     parts = ", ".join(f"{name} {value:.3g}" for name, value in span.parts.items())
-    return f"score {span.score:.3g} ({parts})" if parts else f"score {span.score:.3g}"
+    shown = f"score {span.score:.3g} ({parts})" if parts else f"score {span.score:.3g}"
+    return shown if span.relevance is None else f"relevance {span.relevance:.0%}, {shown}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,16 +7,17 @@ To add a store, write a class that does as `Store` says, and let `store_at` in
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
 from s3_retriever.reading.clock import ScanReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from s3_retriever.codec import Bank
+    from s3_retriever.codec import Bank, TokenCodes
+    from s3_retriever.documents import Document
     from s3_retriever.engine.parts import Part
     from s3_retriever.storage import Version
 
@@ -78,6 +79,39 @@ class Store(Protocol):
 
         Raises:
             IndexConflictError: the place holds what saving would lose.
+            IndexFileError: the place cannot be written.
+        """
+        ...
+
+    def outline(self) -> State | None:
+        """What the place holds but the documents; None where it holds nothing.
+
+        Raises:
+            IndexFileError, FormatVersionError, BankError: as for `load`.
+        """
+        ...
+
+    def extend(
+        self,
+        state: State,
+        entries: Sequence[tuple[Document, TokenCodes]],
+        gone: Collection[str] = (),
+        metadata: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> State:
+        """Change some documents where they lie, in one step; the caller keeps others away.
+
+        Args:
+            state: What the place holds, of `outline` or the last call, with the settings and the
+                report that it shall have; without `State.saved` the place is new.
+            entries: Documents with their codes, which come last or take the place of those that
+                have their ids.
+            gone: Ids of documents that are deleted.
+            metadata: Other metadata of documents that stay, by id.
+
+        Returns:
+            What the place holds now.
+
+        Raises:
             IndexFileError: the place cannot be written.
         """
         ...

@@ -120,6 +120,25 @@ def answer_in(context: str, answers: Sequence[str]) -> float:
     return float(any(f" {normalise(answer)} " in words for answer in answers))
 
 
+def auroc(scores: np.ndarray, labels: np.ndarray) -> float:
+    """How often one of what is true scores higher than one of what is not; ties count half.
+
+    Args:
+        scores: ``f[n]``.
+        labels: ``bool[n]``.
+
+    Returns:
+        The area under the receiver operating characteristic; NaN where all labels are the same.
+    """
+    labels = np.asarray(labels, dtype=bool)
+    true, false = np.count_nonzero(labels), np.count_nonzero(~labels)
+    if not true or not false:
+        return float("nan")
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return float((ranks[labels].sum() - true * (true + 1) / 2) / (true * false))
+
+
 def mean(values: np.ndarray) -> float:
     """Mean of what is not NaN; NaN where all is."""
     known = values[~np.isnan(values)]

@@ -15,7 +15,7 @@ from s3_retriever.files.reading import Reading
 from s3_retriever.files.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from os import PathLike
 
     from s3_retriever.files.reading import FoundFile
@@ -67,22 +67,30 @@ def read_files(
 
 
 def documents_of(files: Iterable[FoundFile], known: Mapping[str, str]) -> list[Document]:
-    """Make documents of files.
+    """Make documents of files; see `each_document`."""
+    return list(each_document(files, known))
+
+
+def each_document(files: Iterable[FoundFile], known: Mapping[str, str]) -> Iterator[Document]:
+    """Make documents of files, one by one.
 
     Args:
         files: That were read.
         known: Ids that are taken, each with the path of its file or, where it has none, ``""``.
 
-    Returns:
-        A document for each file; a file that is known keeps its id.
+    Yields:
+        A document for each file; a file that is known keeps its id, and one that comes twice is
+        one document.
     """
     ids = {path: id for id, path in known.items() if path}
     taken = set(known)
-    made: dict[str, Document] = {}
+    made: set[str] = set()
     for file in files:
         path = str(file.path)
+        if path in made:
+            continue
+        made.add(path)
         if path not in ids:
             ids[path] = next(id for id in tails(file.path, file.place) if id not in taken)
             taken.add(ids[path])
-        made[ids[path]] = Document(ids[path], file.text, {"path": path, **file.extract.metadata()})
-    return list(made.values())
+        yield Document(ids[path], file.text, {"path": path, **file.extract.metadata()})

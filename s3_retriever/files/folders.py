@@ -12,36 +12,46 @@ from s3_retriever.files.extract import RawFile
 from s3_retriever.files.ignore import Ignored
 from s3_retriever.files.kinds import extract
 from s3_retriever.files.paths import encodes, is_folder, is_special, printable
-from s3_retriever.files.reading import FoundFile, Reading
+from s3_retriever.files.reading import FoundFile, ListedFile, Reading
 from s3_retriever.files.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _ALL = Selection()
 
 
 def read_path(path: Path, into: Reading, selection: Selection = _ALL) -> None:
-    """Read a folder, the files and folders of a glob, or one file.
+    """Read a folder, the files and folders of a glob, or one file; see `list_path`."""
+    _read_all(list_path(path, into, selection), into, selection)
+
+
+def list_path(path: Path, into: Reading, selection: Selection = _ALL) -> list[ListedFile]:
+    """List the files of a folder, of a glob, or one file, in the order of their paths.
 
     Args:
         path: As given; one with ``*``, ``?`` or ``[`` that is not there is a glob, in which ``**``
             stands for any folders.
-        into: Takes what is read.
-        selection: Which files of folders are read, and how.
+        into: Takes what is not to be read.
+        selection: Which files of folders are to be read.
+
+    Returns:
+        The files, to be read with `read_listed`.
     """
     if is_folder(path):
-        read_folder(path, into, selection)
-    elif matches := _matches(path):
-        for match in matches:
-            if is_folder(match):
-                read_folder(match, into, selection)
-            elif selection.includes(match) and not is_special(match):
-                read_file(match, into, selection)
-            else:
-                into.others.append(str(match))
-    else:
-        read_file(path, into, selection)
+        return _listed_folder(path, into, selection)
+    matches = _matches(path)
+    if not matches:
+        return [_listed_file(path)]
+    listed: list[ListedFile] = []
+    for match in matches:
+        if is_folder(match):
+            listed += _listed_folder(match, into, selection)
+        elif selection.includes(match) and not is_special(match):
+            listed.append(_listed_file(match))
+        else:
+            into.others.append(str(match))
+    return listed
 
 
 def _matches(path: Path) -> list[Path]:
@@ -62,12 +72,25 @@ def read_folder(folder: Path, into: Reading | None = None, selection: Selection 
         into: Takes what is read; a new one by default.
         selection: Which files are read, and how.
     """
-    reading, whole = Reading(), into or Reading()
-    root = folder.resolve()
-    for path, place in _walk(root, folder, selection, reading):
-        _read_into(reading, path, place.as_posix(), str(folder / place), selection)
-    whole.take(reading)
-    return whole
+    reading = into or Reading()
+    _read_all(_listed_folder(folder, reading, selection), reading, selection)
+    return reading
+
+
+def _read_all(listed: Iterable[ListedFile], into: Reading, selection: Selection) -> None:
+    found = (read_listed(file, into, selection.encoding) for file in listed)
+    into.files += [file for file in found if file is not None]
+
+
+def _listed_folder(folder: Path, into: Reading, selection: Selection) -> list[ListedFile]:
+    walked = _walk(folder.resolve(), folder, selection, into)
+    listed = [ListedFile(path, place.as_posix(), str(folder / place)) for path, place in walked]
+    return sorted(listed, key=lambda file: file.path)
+
+
+def _listed_file(path: Path) -> ListedFile:
+    """One file; one of a kind that is not known is read as plain text."""
+    return ListedFile(Path(os.path.realpath(path)), path.name, str(path))
 
 
 def _walk(
@@ -105,25 +128,33 @@ def _walk(
                 yield path, place
 
 
-def read_file(path: Path, into: Reading, selection: Selection = _ALL) -> None:
-    """Read one file; one of a kind that is not known is read as plain text."""
-    _read_into(into, Path(os.path.realpath(path)), path.name, str(path), selection)
+def read_listed(file: ListedFile, into: Reading, encoding: str | None = None) -> FoundFile | None:
+    """Read one file; nothing holds its text but what is returned.
 
+    Args:
+        file: Of `list_path`.
+        into: Takes what is to be said of it, or why it was not read.
+        encoding: Of text files; None to find out.
 
-def _read_into(reading: Reading, path: Path, place: str, given: str, selection: Selection) -> None:
+    Returns:
+        The file, or None where it cannot be read or holds no text.
+    """
     try:
-        if not encodes(str(path)):
+        if not encodes(str(file.path)):
             raise InputError("has a name that is not UTF-8; rename it")
-        found = extract(RawFile(path.read_bytes(), given, selection.encoding))
+        extracted = extract(RawFile(file.path.read_bytes(), file.given, encoding))
     except OSError as error:
-        reading.failed.append((printable(given), _cannot(error)))
+        into.failed.append((printable(file.given), _cannot(error)))
+        return None
     except InputError as error:
-        reading.failed.append((printable(given), str(error)))
-    else:
-        if found.text.strip():
-            reading.files.append(FoundFile(path, place, found))
-        else:
-            reading.empty.append(path)
+        into.failed.append((printable(file.given), str(error)))
+        return None
+    if not extracted.text.strip():
+        into.empty.append(file.path)
+        return None
+    found = FoundFile(file.path, file.place, extracted)
+    into.note(found)
+    return found
 
 
 def _cannot(error: OSError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from s3_retriever.files.kinds import reason
 from s3_retriever.files.paths import printable
@@ -40,12 +40,26 @@ class FoundFile:
         return self.extract.text
 
 
+class ListedFile(NamedTuple):
+    """A file that is to be read.
+
+    Attributes:
+        path: As in `FoundFile`.
+        place: Likewise.
+        given: The path as it was given, for messages.
+    """
+
+    path: Path
+    place: str
+    given: str
+
+
 @dataclass(slots=True)
 class Reading:
     """What was read, and what was not.
 
     Attributes:
-        files: With text, in the order of their paths.
+        files: With text, in the order of their paths, where they were read together.
         failed: Of each file or folder that could not be read its name and what to do.
         empty: Files without text.
         others: Names of files of kinds that are not read, hidden ones apart.
@@ -58,14 +72,14 @@ class Reading:
     empty: list[Path] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    _remarks: list[str] = field(default_factory=list)
+    _assumed: dict[str, str] = field(default_factory=dict)
 
-    def take(self, other: Reading) -> None:
-        """Add what was read of another folder, its files in the order of their paths."""
-        self.files += sorted(other.files, key=lambda file: file.path)
-        self.failed += other.failed
-        self.empty += other.empty
-        self.others += other.others
-        self.ignored += other.ignored
+    def note(self, file: FoundFile) -> None:
+        """Keep what is to be said of a file that was read, and not its text."""
+        self._remarks += file.extract.remarks(file.place)
+        if file.extract.assumed:
+            self._assumed[str(file.path)] = file.extract.assumed
 
     def problems(self) -> str:
         """All that could not be read, a line each."""
@@ -73,12 +87,11 @@ class Reading:
 
     def remarks(self) -> Iterator[str]:
         """What was assumed of files that were read, and what of them is missing, a line each."""
-        for file in self.files:
-            yield from file.extract.remarks(file.place)
+        yield from self._remarks
 
     def assumed(self) -> dict[str, str]:
         """The encodings that were guessed, by the path of the file."""
-        return {str(it.path): it.extract.assumed for it in self.files if it.extract.assumed}
+        return dict(self._assumed)
 
     def other_kinds(self) -> str:
         """How many files of which kinds were not read, some of their names, and why."""

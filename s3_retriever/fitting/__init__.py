@@ -2,6 +2,7 @@
 
 from s3_retriever.fitting.banks import bank_for, make_bank
 from s3_retriever.fitting.calibrate import CalibrateConfig, calibrate
+from s3_retriever.fitting.relevance import fit_relevance
 from s3_retriever.fitting.sentences import SentenceConfig, fit_sentences
 from s3_retriever.fitting.shipped import builtin_bank
 from s3_retriever.fitting.teacher import HeadTeacher, default_teacher
@@ -21,6 +22,7 @@ __all__ = [
     "builtin_sets",
     "calibrate",
     "default_teacher",
+    "fit_relevance",
     "fit_sentences",
     "load_set",
     "make_bank",

@@ -18,6 +18,7 @@ from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.errors import BankError
 from s3_retriever.fitting.calibrate import CalibrateConfig, calibrate, layers_in_reach
+from s3_retriever.fitting.relevance import fit_relevance
 from s3_retriever.fitting.sentences import fit_sentences
 from s3_retriever.fitting.shipped import builtin_bank
 from s3_retriever.fitting.teacher import default_teacher
@@ -26,13 +27,15 @@ from s3_retriever.labelled.sets import builtin_sets
 from s3_retriever.reading.keys import key_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from s3_retriever.backbone import Backbone
+    from s3_retriever.codec.sentences import SentenceHead
     from s3_retriever.fitting.sentences import Teacher
+    from s3_retriever.labelled import LabelledSet
 
 AUTOMATIC_TOKENS = 150_000
 """Tokens that a bank made without asking is trained on."""
@@ -50,12 +53,13 @@ _SENTENCE_TOKENS = 500_000
 """About as many tokens of the training text, at most, are read again for a sentence head."""
 
 
-def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) -> Bank:
+def bank_for(backbone: Backbone, documents: Iterable[Document], progress: bool) -> Bank:
     """Return the bank for a model: shipped, cached, or made now and kept in the cache.
 
     Args:
         backbone: The model.
-        documents: What a new bank is trained on, with the package's own texts beside them.
+        documents: What a new bank is trained on, with the package's own texts beside them; looked
+            at only then.
         progress: Show bars on standard error.
 
     Raises:
@@ -78,6 +82,7 @@ def bank_for(backbone: Backbone, documents: Sequence[Document], progress: bool) 
         texts,
         AUTOMATIC_TRAINING,
         teacher=default_teacher(progress),
+        judged=builtin_sets(),
         progress=progress,
     )
     _keep(bank, folder)
@@ -143,6 +148,7 @@ def make_bank(
     scan: ScanConfig | None = None,
     sites: Sites = "joint",
     teacher: Teacher | None = None,
+    judged: Sequence[LabelledSet] = (),
     progress: bool = False,
 ) -> Bank:
     """Train the SAEs of a bank on text, by default one over all calibrated taps together.
@@ -159,17 +165,31 @@ def make_bank(
         sites: ``"joint"`` for one SAE over all taps, ``"layer"`` for one for the taps of each
             layer, the arrangement of arXiv 2601.17702.
         teacher: From whose vectors a sentence head is fitted; None for a bank without one.
+        judged: Labelled questions on which a relevance head is fitted; none for a bank without one.
         progress: Show bars on standard error.
     """
     config, scan = config or TrainConfig(), scan or ScanConfig()
     rows = calibrated_rows(backbone, calibration, documents, scan, progress)
     bank = train_bank(backbone, calibration, rows, config, sites=sites, progress=progress)
-    if teacher is None:
+    if teacher is not None:
+        head = _sentence_head(backbone, bank, documents, teacher, scan, progress)
+        bank = replace(bank, sentences=head)
+    if not judged:
         return bank
+    return replace(bank, relevance=fit_relevance(backbone, bank, judged, progress=progress))
+
+
+def _sentence_head(
+    backbone: Backbone,
+    bank: Bank,
+    documents: Sequence[Document],
+    teacher: Teacher,
+    scan: ScanConfig,
+    progress: bool,
+) -> SentenceHead:
     some = _some([document.text for document in documents], _SENTENCE_TOKENS)
     asked = [question.question for part in builtin_sets() for question in part.questions]
-    head = fit_sentences(backbone, bank, some, asked, teacher, scan=scan, progress=progress)
-    return replace(bank, sentences=head)
+    return fit_sentences(backbone, bank, some, asked, teacher, scan=scan, progress=progress)
 
 
 def calibrated_rows(

@@ -13,7 +13,7 @@ from s3_retriever.reading.chunks import layout_of, sources
 from s3_retriever.reading.memory import fitting_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from s3_retriever.backbone import Backbone, Tap
     from s3_retriever.config import ScanConfig
@@ -87,12 +87,12 @@ class KeyReader(Generic[T]):
         return host.to(self._backbone.device, non_blocking=True)
 
     def read(
-        self, documents: Sequence[Document], opened: Callable[[list[Source]], None] | None = None
+        self, documents: Iterable[Document], opened: Callable[[list[Source]], None] | None = None
     ) -> Iterator[tuple[Batch, T]]:
         """Read documents, longest rows of a window first.
 
         Args:
-            documents: Texts, of any number and length.
+            documents: Texts, of any number and length; they may come one by one.
             opened: Is told of each window of documents before its first batch.
 
         Yields:

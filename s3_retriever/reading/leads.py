@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
 
-_LONGEST = 1000
+_LONGEST = 400
 """Characters of a span that are read."""
 
 _WORD = re.compile(r"\w+")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from s3_retriever.reading.forward import KeyReader
 from s3_retriever.reading.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Bank
@@ -31,11 +32,12 @@ _MAX_PENDING = 3
 def scan(
     backbone: Backbone,
     bank: Bank,
-    documents: Sequence[Document],
+    documents: Iterable[Document],
     config: ScanConfig | None = None,
     progress: bool = False,
     *,
     clock: ScanClock | None = None,
+    expected: int | None = None,
 ) -> Iterator[tuple[Document, TokenCodes]]:
     """Read documents through the model and yield their codes, in input order.
 
@@ -52,11 +54,14 @@ def scan(
     Args:
         backbone: Source of keys.
         bank: SAEs for this model.
-        documents: Texts; each is tokenised whole.
+        documents: Texts; each is tokenised whole. They may come one by one, and are let go when
+            their codes have been yielded.
         config: Sizes; a chunk that does not fit the model's positions or `batch_tokens` is made
             smaller. `max_memory` has an effect on CUDA alone.
         progress: Show a bar on standard error.
         clock: Gathers a `ScanReport`; see `ScanClock.report`.
+        expected: How many documents come, where they come one by one and somebody knows; for the
+            bar.
 
     Yields:
         Each document with its `TokenCodes`.
@@ -64,6 +69,30 @@ def scan(
     Raises:
         InputError: a setting that leaves no room for text, or one chunk that does not fit the
             accelerator's memory.
+    """
+    groups = scan_groups(
+        backbone, bank, documents, config, progress, clock=clock, expected=expected
+    )
+    with closing(groups):
+        for group in groups:
+            yield from group
+
+
+def scan_groups(
+    backbone: Backbone,
+    bank: Bank,
+    documents: Iterable[Document],
+    config: ScanConfig | None = None,
+    progress: bool = False,
+    *,
+    clock: ScanClock | None = None,
+    expected: int | None = None,
+) -> Generator[list[tuple[Document, TokenCodes]], None, None]:
+    """Do as `scan`, and yield together what comes at the same time.
+
+    Yields:
+        Documents with their codes, in input order; where rows of like length are read together,
+        many are complete at once.
     """
     clock = clock or ScanClock(backbone.device)
 
@@ -75,21 +104,26 @@ def scan(
     unfinished: deque[Source] = deque()
     pending: deque[_PendingBatch] = deque()
 
-    def collect() -> Iterator[tuple[Document, TokenCodes]]:
+    def collect() -> list[tuple[Document, TokenCodes]]:
         batch = pending.popleft()
         batch.collect(bank)
         clock.settle()
         bar.passed(batch.batch.pieces)
-        yield from _finished(unfinished, bank)
+        return finished()
 
-    with Progress(documents, progress, clock, "Scanning") as bar:
+    def finished() -> list[tuple[Document, TokenCodes]]:
+        group = list(_finished(unfinished, bank))
+        bar.finished(len(group))
+        return group
+
+    with Progress(documents, progress, clock, "Scanning", expected) as bar:
         for batch, codes in reader.read(documents, unfinished.extend):
             pending.append(_submit(batch, codes, clock))
             if len(pending) >= _MAX_PENDING:
-                yield from collect()
+                yield collect()
         while pending:
-            yield from collect()
-    yield from _finished(unfinished, bank)
+            yield collect()
+        yield finished()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,12 @@ class WordPostings:
         places = np.repeat(np.arange(len(rows)), lengths)
         return cls(vocabulary, *_counted(words, places, len(vocabulary), len(rows)), lengths)
 
+    def frequencies(self, words: Sequence[str]) -> np.ndarray:
+        """In how many of the texts each of some words occurs, ``int64[n]``."""
+        numbers = [self.vocabulary.get(word) for word in words]
+        found = [0 if n is None else int(self.starts[n + 1]) - int(self.starts[n]) for n in numbers]
+        return np.array(found, dtype=np.int64)
+
     def grouped(self, groups: np.ndarray) -> WordPostings:
         """Postings of texts joined into longer ones.
 

@@ -21,6 +21,8 @@ from torch import Tensor
 from s3_retriever.searching.attention import CodedQueries
 from s3_retriever.searching.cells import CELL_TOKENS, CellPostings
 from s3_retriever.searching.fusion import standardise
+from s3_retriever.searching.neighbours import Neighbours
+from s3_retriever.searching.sample import Sample, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +41,6 @@ CANDIDATES = 500
 LEAD_CANDIDATES = 250
 """Sentences whose codes are read for what a span leads to."""
 
-_SAMPLES, _RUN, _EDGE = 32, 16, 4  # runs of sentences; of each, those at its edges only share
 _BLOCK_NUMBERS = 2**24
 _CANDIDATE_TOKENS = 2**15  # for the size of blocks: about what candidates hold
 
@@ -59,26 +60,17 @@ class CellAttention:
         widest = max(len(own.means) for own in cells)
         most = max(len(text.passages), widest, heads * _CANDIDATE_TOKENS)
         self.most = max(_BLOCK_NUMBERS // most, 1)  # question tokens that are held at a time
+        self._sample: Sample | None = None
 
     def look(self, asked: Asked) -> FirstLook:
         """What cells tell of a question's attention."""
         return FirstLook(self, asked)
 
-    @cached_property
-    def sample(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sentences that stand for all in means and deviations.
-
-        Returns:
-            Numbers of the sentences ``int64[S]``, in short runs, and ``bool[S]``, whether they are
-            counted or only share with those that are.
-        """
-        count = len(self.text.passages)
-        if count <= _SAMPLES * _RUN:
-            return np.arange(count), np.ones(count, dtype=bool)
-        firsts = np.linspace(0, count - _RUN, _SAMPLES).astype(np.int64)
-        within = np.arange(_RUN)
-        counted = (within >= _EDGE) & (within < _RUN - _EDGE)
-        return (firsts[:, None] + within).ravel(), np.tile(counted, _SAMPLES)
+    def sample(self, reach: float) -> Sample:
+        """Sentences that stand for all in means and deviations; the last are kept."""
+        if self._sample is None or self._sample.reach != reach:
+            self._sample = Sample.of(self.text, reach)
+        return self._sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +78,7 @@ class _Head:
     """What one head's question tokens, n at a time, find in the cells.
 
     Attributes:
-        share: ``f32[n, K]``, of the attention, of a token of each cell.
+        share: ``f32[K, n]``, of the attention, of a token of each cell.
         log_mass: ``f32[n]``, logarithm of the softmax's sum.
         sentences: ``int32[E]``; sentences with a token of more than the least share.
         tokens: ``int64[E]``, the question token.
@@ -111,7 +103,7 @@ class FirstLook:
         tokens = len(asked.queries)
         self._parts = [slice(n, n + whole.most) for n in range(0, tokens, whole.most)]
         self._held: dict[tuple[int, int], _Head] = {}
-        self._sampled: dict[tuple[float, float], Tensor] = {}
+        self._sampled: dict[tuple[int, int, float, float], Tensor] = {}
         bounds = self._passages.bounds
         self._left_out = slice(int(bounds[asked.without.start]), int(bounds[asked.without.stop]))
 
@@ -127,20 +119,22 @@ class FirstLook:
     def _head(self, part: slice, head: int) -> _Head:
         postings = self._whole.postings[self._calibration.tap_of_head[head]]
         y, cells = self._y[part, head], postings.cells
-        sizes = postings.sizes - postings.counts(self._left_out)
-        logits = y @ cells.means.T
+        sizes = torch.from_numpy(postings.sizes - postings.counts(self._left_out)).float()
+        logits = cells.means @ y.T
+        highest = logits.amax(0)
+        share = logits.sub_(highest).exp_()
+        total = (sizes @ share).clamp_min(1e-30)
+        share /= total
         widening = _widening(torch.einsum("id,de,ie->i", y, cells.spread, y))
-        log_sizes = torch.from_numpy(np.log(np.maximum(sizes, 1e-30)).astype(np.float32))
-        log_mass = torch.logsumexp(logits + log_sizes, 1) + widening
-        share = torch.exp(logits + (widening - log_mass)[:, None])
+        log_mass = highest + torch.log(total) + widening
         return _Head(share, log_mass, *self._posts(postings, share.numpy()))
 
     def _posts(
         self, postings: CellPostings, share: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sentences, question tokens and shares of `_Head`."""
-        asking, cells = np.nonzero(share >= self._whole.share)
-        own = share[asking, cells]
+        cells, asking = np.nonzero(share >= self._whole.share)
+        own = share[cells, asking]
         rising = np.argsort(own, kind="stable")
         asking, cells, own = asking[rising], cells[rising], own[rising]
         sentences, place = postings.posts(cells)
@@ -148,7 +142,7 @@ class FirstLook:
         kept = (sentences < without.start) | (sentences >= without.stop)
         sentences, place = sentences[kept], place[kept]
         pair = asking[place] * len(self._passages) + sentences
-        last = np.empty(len(share) * len(self._passages), dtype=np.int32)
+        last = np.empty(share.shape[1] * len(self._passages), dtype=np.int32)
         last[pair] = np.arange(len(pair))  # of several posts the last stays, the greatest
         greatest = last[pair] == np.arange(len(pair))
         sentences, place = sentences[greatest], place[greatest]
@@ -162,29 +156,18 @@ class FirstLook:
             sums[head] += np.bincount(found.sentences, found.shares, sums.shape[1])
         return sums
 
-    def _sample(self, weighing: Weighing) -> Tensor:
-        """Sums of smoothed shares of the sample's sentences, as cells tell them: ``f32[S, H]``."""
-        constants = weighing.reach, weighing.power
-        if constants not in self._sampled:
-            self._sampled[constants] = self._sums_of_sample(weighing)
-        return self._sampled[constants]
-
-    def _sums_of_sample(self, weighing: Weighing) -> Tensor:
-        numbers, _ = self._whole.sample
-        tokens, firsts, owning = _tokens_of(self._passages.bounds, numbers)
-        asked_of = (numbers < self._asked.without.start) | (numbers >= self._asked.without.stop)
-        some = self._passages.some(numbers)
-        sums = torch.zeros(len(numbers), len(self._calibration.heads))
-        for part, head, found in self._heads():
+    def _sample(self, part: slice, head: int, found: _Head, weighing: Weighing) -> Tensor:
+        """Smoothed shares of the sample, of a sum of the softmax that cells tell: ``f32[S, n]``."""
+        key = part.start, head, weighing.reach, weighing.power
+        if key not in self._sampled:
             tap = self._calibration.tap_of_head[head]
-            cell = self._whole.postings[tap].cells.cell[tokens]
-            best = torch.zeros(len(numbers), len(self._y[part]))
-            if len(tokens):
-                shares = np.maximum.reduceat(found.share.numpy().T[cell], firsts)
-                best[torch.from_numpy(owning)] = torch.from_numpy(shares)
-            best *= torch.from_numpy(asked_of)[:, None]
-            sums[:, head] += some.smooth(best, weighing.reach, weighing.power).sum(1)
-        return sums
+            sample = self._whole.sample(weighing.reach)
+            own = sample.shares(tap, self._y[part, head], found.log_mass, self._asked.without)
+            smooth = sample.neighbours.smooth(own, weighing.power)
+            if len(self._parts) > 1:
+                return smooth
+            self._sampled[key] = smooth
+        return self._sampled[key]
 
     def scores(self, weighing: Weighing) -> Tensor:
         """Scores of all sentences ``f32[A]``, on the scale of `refined`."""
@@ -192,9 +175,10 @@ class FirstLook:
         sums = torch.from_numpy(self._sums).float()
         joined = weights @ (sums / sums.std(1, correction=0, keepdim=True).clamp_min(1e-9))
         near = self._passages.spread(joined.square(), weighing.reach).sqrt()
-        _, counted = self._whole.sample
-        sample = standardise(self._sample(weighing)[torch.from_numpy(counted)]) @ weights
-        return standardise(near) * sample.std(correction=0)
+        sample = torch.zeros(len(self._whole.sample(weighing.reach).numbers), len(weights))
+        for part, head, found in self._heads():
+            sample[:, head] += self._sample(part, head, found, weighing).sum(1)
+        return standardise(near) * (standardise(sample) @ weights).std(correction=0)
 
     def documents(self) -> Tensor:
         """What `AttentionDocumentScorer` gives each document, ``f32[D]``, as cells tell it."""
@@ -214,32 +198,35 @@ class FirstLook:
             candidates: ``int64[C]``, ascending.
             weighing: How far neighbours share.
         """
-        exact = self._exact(candidates, weighing)
-        numbers, counted = self._whole.sample
-        rest = counted & ~np.isin(numbers, candidates)
+        exact, sample = self._exact(candidates, weighing)
+        rest = ~np.isin(self._whole.sample(weighing.reach).numbers, candidates)
         others = len(self._passages) - len(candidates)
         mean, square = exact.sum(0), exact.square().sum(0)
         if others and rest.any():
-            sample = self._sample(weighing)[torch.from_numpy(rest)]
+            sample = sample[torch.from_numpy(rest)]
             mean = mean + others * sample.mean(0)
             square = square + others * sample.square().mean(0)
         mean, square = mean / len(self._passages), square / len(self._passages)
         spread = (square - mean.square()).clamp_min(0).sqrt().clamp_min(1e-9)
         return ((exact - mean) / spread).float() @ self._calibration.head_shares
 
-    def _exact(self, candidates: np.ndarray, weighing: Weighing) -> Tensor:
-        """Sums of smoothed shares ``f64[C, H]``; neighbours of candidates share as cells tell."""
+    def _exact(self, candidates: np.ndarray, weighing: Weighing) -> tuple[Tensor, Tensor]:
+        """Sums of smoothed shares, of candidates ``f64[C, H]`` and the sample ``f64[S, H]``.
+
+        Neighbours of candidates share as cells tell.
+        """
         passages, without = self._passages, self._asked.without
-        near = passages.near(candidates, weighing.reach)
+        neighbours = Neighbours.of(passages, candidates, weighing.reach)
+        near = neighbours.near
         place = np.full(len(passages), -1)
         place[near] = np.arange(len(near))
-        some, inner = passages.some(near), torch.from_numpy(place[candidates])
         asked_of = candidates[(candidates < without.start) | (candidates >= without.stop)]
-        tokens, firsts, owning = _tokens_of(passages.bounds, asked_of)
+        tokens, firsts, owning = tokens_of(passages.bounds, asked_of)
         rows = torch.from_numpy(place[asked_of])
-        sums = torch.zeros(len(candidates), len(self._calibration.heads), dtype=torch.double)
-        starts, stops = passages.bounds[asked_of], passages.bounds[asked_of + 1]
-        codes = self._text.codes.ranges(starts, stops)
+        heads, samples = len(self._calibration.heads), self._whole.sample(weighing.reach).numbers
+        sums = torch.zeros(len(candidates), heads, dtype=torch.double)
+        sampled = torch.zeros(len(samples), heads, dtype=torch.double)
+        codes = self._text.codes.ranges(passages.bounds[asked_of], passages.bounds[asked_of + 1])
         logits = torch.zeros(0)
         for part, head, found in self._heads():
             if head == 0:
@@ -251,18 +238,24 @@ class FirstLook:
             at = torch.from_numpy(inside[known]), torch.from_numpy(found.tokens[known])
             shares[at] = torch.from_numpy(found.shares[known])
             shares[rows] = 0
+            mass = torch.ones(len(self._y[part]))
             if len(tokens):
                 postings = self._whole.postings[self._calibration.tap_of_head[head]]
                 taken = torch.from_numpy(postings.counts(tokens)).float()
-                rest = torch.log((1 - found.share @ taken).clamp_min(1e-30))
                 own = logits[:, head] - found.log_mass
-                mass = torch.logaddexp(rest, torch.logsumexp(own, 0))
+                highest = own.amax(0).clamp_min_(0)
+                own = own.sub_(highest).exp_()
+                scale = torch.exp(-highest)
+                mass = (1 - taken @ found.share).clamp_min(0) * scale + own.sum(0)
+                mass = mass.clamp_min_(1e-30)
                 best = torch.from_numpy(np.maximum.reduceat(own.numpy(), firsts))
-                shares /= mass.exp().clamp_min(1e-30)
-                shares[rows[torch.from_numpy(owning)]] = torch.exp(best - mass)
-            smooth = some.smooth(shares, weighing.reach, weighing.power)
-            sums[:, head] += smooth[inner].double().sum(1)
-        return sums
+                shares *= scale / mass
+                shares[rows[torch.from_numpy(owning)]] = best / mass
+                mass /= scale.clamp_min(1e-30)
+            sums[:, head] += neighbours.smooth(shares, weighing.power).double().sum(1)
+            own = self._sample(part, head, found, weighing) / mass
+            sampled[:, head] += own.double().sum(1)
+        return sums, sampled
 
 
 def _widening(variance: Tensor) -> Tensor:
@@ -275,22 +268,3 @@ def _widening(variance: Tensor) -> Tensor:
     most = math.sqrt(2 * math.log(CELL_TOKENS))
     deviation = variance.clamp_min(0).sqrt()
     return torch.where(deviation <= most, variance / 2, most * deviation - most**2 / 2)
-
-
-def _tokens_of(
-    bounds: np.ndarray, sentences: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The tokens of some sentences.
-
-    Args:
-        bounds: ``int64[A + 1]``, of `Passages`.
-        sentences: ``int64[C]``, ascending.
-
-    Returns:
-        Their tokens ``int64[t]``, end to end; where in these each sentence that has any begins, and
-        ``bool[C]``, whether a sentence has any.
-    """
-    sizes = bounds[sentences + 1] - bounds[sentences]
-    ends = np.cumsum(sizes)
-    begins = np.repeat(bounds[sentences] - (ends - sizes), sizes)
-    return np.arange(len(begins)) + begins, (ends - sizes)[sizes > 0], sizes > 0

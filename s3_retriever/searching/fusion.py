@@ -91,11 +91,18 @@ class Scores:
             candidates: Sentences that become candidates, where they are not; their other parts are
                 those of a mean sentence, 0.
         """
-        numbers = np.union1d(self.candidates, candidates)
-        places = torch.from_numpy(np.searchsorted(numbers, self.candidates))
-        parts = {
-            part: torch.zeros(len(numbers)).index_copy(0, places, values)
-            for part, values in self.parts.items()
-        }
+        numbers, parts = union(self.candidates, candidates), dict(self.parts)
+        if len(numbers) > len(self.candidates):
+            places = torch.from_numpy(np.searchsorted(numbers, self.candidates))
+            for part, values in self.parts.items():
+                parts[part] = torch.zeros(len(numbers)).index_copy(0, places, values)
         parts[name] = scores[torch.from_numpy(numbers)]
         return Scores(numbers, parts, self.weighing)
+
+
+def union(*numbers: np.ndarray) -> np.ndarray:
+    """Numbers from 0 on that stand in any of some arrays: ``int64[C]``, ascending, each once."""
+    found = np.zeros(max(int(some.max(initial=-1)) for some in numbers) + 1, dtype=bool)
+    for some in numbers:
+        found[some] = True
+    return np.flatnonzero(found)

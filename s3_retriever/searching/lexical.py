@@ -9,7 +9,8 @@ import torch
 
 from s3_retriever.searching.bm25 import Bm25
 from s3_retriever.searching.fusion import standardise, standardise_some
-from s3_retriever.text.words import words
+from s3_retriever.searching.neighbours import lend
+from s3_retriever.text.words import codes, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,9 @@ class LexicalScorer:
     """BM25 of sentences, smoothed along the text as attention is.
 
     Where few sentences hold a word of the question, only these and what is near are smoothed.
+
+    Args:
+        text: What is searched.
     """
 
     def __init__(self, text: IndexedText) -> None:
@@ -33,23 +37,40 @@ class LexicalScorer:
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`; all 0 where no word is shared."""
-        return torch.stack([self._scores(one.text, candidates, weighing) for one in asked])
+        return torch.stack([self._scores(one, candidates, weighing) for one in asked])
 
-    def _scores(self, question: str, candidates: np.ndarray, weighing: Weighing) -> Tensor:
-        holding, scores = self._ranker.scores(words(question))
+    def _found(self, asked: Asked) -> tuple[np.ndarray, Tensor]:
+        """Sentences that hold a word, ``int64[M]``, and the scores of all, ``f32[A]``.
+
+        Rows and records are asked for the whole question: in a table, words that name a document
+        may be a key.
+        """
+        values, alone = torch.zeros(len(self._passages)), self._passages.alone
+        holding, scores = self._ranker.scores(_all_words(asked.text))
+        values[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
+        if asked.place is not None and alone.any():
+            named, scores = self._ranker.scores(_all_words(asked.whole or asked.text))
+            kept = alone[named]
+            values[torch.from_numpy(named[kept])] = torch.from_numpy(scores[kept]).float()
+            holding = np.union1d(holding, named[kept])
+        return holding, values
+
+    def _scores(self, asked: Asked, candidates: np.ndarray, weighing: Weighing) -> Tensor:
+        holding, values = self._found(asked)
         if not len(holding):
             return torch.zeros(len(candidates))
         passages, everything = self._passages, len(self._passages)
-        values = torch.zeros(everything)
-        values[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
         if _MANY * len(holding) > everything:
             smooth = passages.smooth(values, weighing.reach, weighing.power)
             return standardise(smooth)[torch.from_numpy(candidates)]
-        near = passages.near(holding, weighing.reach)
-        some = passages.some(near)
-        smooth = some.smooth(values[torch.from_numpy(near)], weighing.reach, weighing.power)
+        near, smooth = lend(passages, holding, values, weighing.reach, weighing.power)
         found, rest = standardise_some(smooth, everything)
         return spread_out(near, found, rest, candidates)
+
+
+def _all_words(question: str) -> list[str]:
+    """Words, and codes that rows and records are found by, each as much as two words."""
+    return [*words(question), *2 * codes(question)]
 
 
 def spread_out(numbers: np.ndarray, scores: Tensor, rest: float, candidates: np.ndarray) -> Tensor:

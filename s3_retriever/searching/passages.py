@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from s3_retriever.searching.bm25 import smallest
-from s3_retriever.text.sentences import sentences
+from s3_retriever.text.pieces import Kind
+from s3_retriever.text.sentences import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 MIN_NEIGHBOUR_WEIGHT = 0.02
 """`Passages.smooth` leaves out neighbours whose weight is below this."""
 
-_MOST_NEIGHBOURS = 64
+PROSE, RECORD = -1, -2
+"""In the place of the number of a header: see `Passages.header`."""
+
+MOST_NEIGHBOURS = 64
+"""On each side."""
+
 _FARTHEST = 4000  # characters
 _REACHES_KEPT = 4
 
@@ -50,12 +56,15 @@ class Passages:
         end: ``int64[A]``, one past the last; the sentences of a document tile it.
         bounds: ``int64[A + 1]``; sentence a owns tokens ``bounds[a]`` to ``bounds[a + 1]`` of the
             concatenated corpus, possibly none.
+        header: ``int64[A]``, the sentence that names the columns of a row of a table; `RECORD` for
+            a record that needs none, `PROSE` for all others, headers themselves among them.
     """
 
     document: np.ndarray
     start: np.ndarray
     end: np.ndarray
     bounds: np.ndarray
+    header: np.ndarray
 
     def __len__(self) -> int:
         return len(self.document)
@@ -77,17 +86,34 @@ class Passages:
         return centre
 
     @cached_property
-    def _shifts(self) -> list[tuple[int, Tensor]]:
-        """For each shift r, ``f32[A - r]``: characters between the centres, or infinity."""
-        centre = self.centre
-        shifts: list[tuple[int, Tensor]] = []
-        for r in range(1, min(len(self), _MOST_NEIGHBOURS + 1)):
+    def alone(self) -> np.ndarray:
+        """``bool[A]``: which are rows or records, and share nothing with those beside them."""
+        alone: np.ndarray = self.header != PROSE
+        return alone
+
+    @cached_property
+    def _shifts(self) -> list[tuple[int, float, Tensor]]:
+        """Shifts r, the least characters between centres, and ``f32[A - r]``, those of each pair.
+
+        Infinity where two are not of one document, or one is a row or a record.
+        """
+        centre, rows = self.centre, self.alone
+        shifts: list[tuple[int, float, Tensor]] = []
+        for r in range(1, min(len(self), MOST_NEIGHBOURS + 1)):
             same = self.document[r:] == self.document[:-r]
             apart = np.where(same, centre[r:] - centre[:-r], np.inf)
-            if not same.any() or apart.min() > _FARTHEST:
+            least = float(apart.min())
+            if least > _FARTHEST:
                 break
-            shifts.append((r, torch.from_numpy(apart.astype(np.float32))))
+            apart[rows[r:] | rows[:-r]] = np.inf
+            shifts.append((r, least, torch.from_numpy(apart.astype(np.float32))))
         return shifts
+
+    @cached_property
+    def _rows(self) -> tuple[Tensor, Tensor]:
+        """``int64[R]`` twice: rows, and the header of each."""
+        rows = np.flatnonzero(self.header >= 0)
+        return torch.from_numpy(rows), torch.from_numpy(self.header[rows])
 
     @cached_property
     def _known_weights(self) -> dict[float, list[tuple[int, Tensor]]]:
@@ -98,25 +124,15 @@ class Passages:
         known = self._known_weights.get(reach)
         if known is None:
             known = []
-            for r, apart in self._shifts:
-                weight = torch.exp(-apart / reach)
-                weight = torch.where(weight < MIN_NEIGHBOUR_WEIGHT, 0.0, weight)
-                if not weight.any():
+            for r, least, apart in self._shifts:
+                if math.exp(-least / reach) < MIN_NEIGHBOUR_WEIGHT:
                     break
-                known.append((r, weight))
+                weight = torch.exp(-apart / reach)
+                known.append((r, torch.where(weight < MIN_NEIGHBOUR_WEIGHT, 0.0, weight)))
             if len(self._known_weights) >= _REACHES_KEPT:
                 self._known_weights.clear()
             self._known_weights[reach] = known
         return known
-
-    def some(self, numbers: np.ndarray) -> Passages:
-        """Some of the sentences, as if the others were not there; they own no tokens.
-
-        Args:
-            numbers: ``int64[C]``, ascending.
-        """
-        nothing = np.zeros(len(numbers) + 1, dtype=np.int64)
-        return Passages(self.document[numbers], self.start[numbers], self.end[numbers], nothing)
 
     def choose(self, documents: np.ndarray) -> Chosen:
         """What belongs to some documents.
@@ -135,7 +151,20 @@ class Passages:
         document = np.cumsum(np.diff(self.document[kept], prepend=-1) > 0) - 1
         sizes = np.diff(self.bounds)[kept]
         bounds = np.concatenate([[0], np.cumsum(sizes)])
-        return Passages(document, self.start[kept], self.end[kept], bounds)
+        return Passages(document, self.start[kept], self.end[kept], bounds, self.headers_of(kept))
+
+    def headers_of(self, kept: np.ndarray) -> np.ndarray:
+        """The `header` of some sentences among themselves, ``int64[A']``.
+
+        A row whose header is not among them counts as prose.
+
+        Args:
+            kept: ``bool[A]``.
+        """
+        place = _places(len(self))
+        place[np.flatnonzero(kept)] = np.arange(int(kept.sum()))
+        header: np.ndarray = place[self.header[kept]]
+        return header
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as arrays, each of the smallest type that holds it."""
@@ -143,7 +172,16 @@ class Passages:
             "counts": smallest(np.bincount(self.document)),
             "ends": smallest(self.end),
             "tokens": smallest(np.diff(self.bounds)),
+            "kinds": self._kinds(),
         }
+
+    def _kinds(self) -> np.ndarray:
+        """``uint8[A]``: the `Kind` of each."""
+        kinds = np.full(len(self), Kind.ROW, dtype=np.uint8)
+        kinds[self.header == PROSE] = Kind.PROSE
+        kinds[self.header == RECORD] = Kind.RECORD
+        kinds[self.header[self.header >= 0]] = Kind.HEADER
+        return kinds
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Passages:
@@ -153,40 +191,26 @@ class Passages:
             ValueError: they do not fit each other.
         """
         counts, end = arrays["counts"].astype(np.int64), arrays["ends"].astype(np.int64)
-        if not len(end) == len(arrays["tokens"]) == counts.sum() or not counts.all():
+        lengths = {len(arrays[name]) for name in ("ends", "tokens", "kinds")}
+        if lengths != {counts.sum()} or not counts.all():
             raise ValueError("the table of sentences is cut short")
         document = np.repeat(np.arange(len(counts)), counts)
         first = np.diff(document, prepend=-1) > 0
         start = np.where(first, 0, np.concatenate([[0], end[:-1]]))
         bounds = np.concatenate([[0], np.cumsum(arrays["tokens"], dtype=np.int64)])
-        return cls(document, start, end, bounds)
+        return cls(document, start, end, bounds, _headers(arrays["kinds"], first))
 
-    def near(self, numbers: np.ndarray, reach: float) -> np.ndarray:
-        """Some sentences and all that `smooth` lets share in them.
+    def rows_of(self, numbers: np.ndarray) -> np.ndarray:
+        """The rows of some sentences that are headers: ``int64[R]``, ascending.
 
         Args:
-            numbers: ``int64[C]``, ascending.
-            reach: As for `smooth`.
-
-        Returns:
-            ``int64[C']``, ascending, each once.
+            numbers: ``int64[C]``.
         """
-        found = np.zeros(len(self), dtype=bool)
-        found[numbers] = True
-        farthest = min(-reach * math.log(MIN_NEIGHBOUR_WEIGHT), _FARTHEST)
-        for step in (-1, 1):
-            left = numbers
-            for r in range(1, _MOST_NEIGHBOURS + 1):
-                other = left + step * r
-                inside = (other >= 0) & (other < len(self))
-                left, other = left[inside], other[inside]
-                close = self.document[other] == self.document[left]
-                close &= np.abs(self.centre[other] - self.centre[left]) <= farthest
-                left = left[close]
-                if not len(left):
-                    break
-                found[other[close]] = True
-        return np.flatnonzero(found)
+        asked = np.zeros(len(self), dtype=bool)
+        asked[numbers] = True
+        rows = np.flatnonzero(self.header >= 0)
+        found: np.ndarray = rows[asked[self.header[rows]]]
+        return found
 
     def best_of_document(self, candidates: np.ndarray, scores: Tensor) -> Tensor:
         """Give every candidate ``int64[C]`` the highest score ``f32[C]`` in its document."""
@@ -199,28 +223,39 @@ class Passages:
 
         The result is ``(Σ_b scores_b^power · exp(-|a - b| / reach))^(1/power)``, with |a - b| the
         distance between the centres in characters. Power 1 adds neighbours up; a large power
-        takes the best of them.
+        takes the best of them. Rows and records have no neighbours; a row has the score of its
+        header added to its own.
 
         Args:
             scores: ``f32[A, …]``, at least 0.
             reach: In characters.
             power: At least 1.
         """
-        smoothed: Tensor = self.spread(scores.clamp_min(0) ** power, reach) ** (1 / power)
-        return smoothed
+        positive = scores.clamp_min(0)
+        shared = self._with_neighbours(positive**power, reach) ** (1 / power)
+        return self._with_headers(shared, positive)
 
     def spread(self, values: Tensor, reach: float) -> Tensor:
         """Add to the values of sentences those of their neighbours, ``exp(-|a - b| / reach)`` each.
 
         Args:
             values: ``f32[A, …]``.
-            reach: In characters; see `smooth`.
+            reach: In characters; see `smooth`, also for rows and records.
         """
+        return self._with_headers(self._with_neighbours(values, reach), values)
+
+    def _with_neighbours(self, values: Tensor, reach: float) -> Tensor:
         total = values.clone()
         for r, weight in self._weights(reach):
             weight = weight.view(-1, *[1] * (values.ndim - 1))
             total[r:] += values[:-r] * weight
             total[:-r] += values[r:] * weight
+        return total
+
+    def _with_headers(self, total: Tensor, values: Tensor) -> Tensor:
+        rows, headers = self._rows
+        if len(rows):
+            total[rows] += values[headers]
         return total
 
 
@@ -230,13 +265,18 @@ def joined_passages(parts: Sequence[Passages]) -> Passages:
         return parts[0]
     documents = np.cumsum([0, *(int(part.document[-1]) + 1 for part in parts)]).tolist()
     tokens = np.cumsum([0, *(int(part.bounds[-1]) for part in parts)]).tolist()
+    sentences = np.cumsum([0, *map(len, parts)]).tolist()
     numbered = zip(parts, documents[:-1], strict=True)
+    headed = zip(parts, sentences[:-1], strict=True)
     placed = zip(parts, tokens[:-1], strict=True)
     return Passages(
         np.concatenate([part.document + first for part, first in numbered]),
         np.concatenate([part.start for part in parts]),
         np.concatenate([part.end for part in parts]),
         np.concatenate([[0], *(part.bounds[1:] + first for part, first in placed)]),
+        np.concatenate(
+            [np.where(part.header < 0, part.header, part.header + first) for part, first in headed]
+        ),
     )
 
 
@@ -249,18 +289,37 @@ def cut_passages(documents: Sequence[Document], ends: Sequence[np.ndarray]) -> P
         documents: In order.
         ends: For each document, ``int32[T]``: one past the last character of each token.
     """
-    number, start, end, owned = [], [], [], []
+    found, owned = [], []
     for place, (document, own) in enumerate(zip(documents, ends, strict=True)):
-        ranges = np.array(sentences(document.text), dtype=np.int64)
-        number.append(np.full(len(ranges), place, dtype=np.int64))
-        start.append(ranges[:, 0])
-        end.append(ranges[:, 1])
+        cut = np.array(pieces(document.text), dtype=np.int64)
+        found.append(np.insert(cut, 0, place, axis=1))
         last = np.maximum(own.astype(np.int64) - 1, 0)
-        home = np.searchsorted(ranges[:, 1], np.maximum.accumulate(last), side="right")
-        owned.append(np.bincount(home, minlength=len(ranges))[: len(ranges)])
-    counts = np.concatenate(owned)
-    bounds = np.concatenate([[0], np.cumsum(counts)])
-    return Passages(np.concatenate(number), np.concatenate(start), np.concatenate(end), bounds)
+        home = np.searchsorted(cut[:, 1], np.maximum.accumulate(last), side="right")
+        owned.append(np.bincount(home, minlength=len(cut))[: len(cut)])
+    number, start, end, kinds = np.concatenate(found).T.copy()
+    bounds = np.concatenate([[0], np.cumsum(np.concatenate(owned))])
+    return Passages(number, start, end, bounds, _headers(kinds, start == 0))
+
+
+def _headers(kinds: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """What `Passages.header` says of sentences.
+
+    Args:
+        kinds: ``int[A]``, a `Kind` of each sentence.
+        first: ``bool[A]``, which begin a document.
+    """
+    numbers = np.arange(len(kinds))
+    last = np.maximum.accumulate(np.where(first | (kinds == Kind.HEADER), numbers, 0))
+    header = np.where((kinds == Kind.ROW) & (kinds[last] == Kind.HEADER), last, PROSE)
+    header[kinds == Kind.RECORD] = RECORD
+    return header
+
+
+def _places(sentences: int) -> np.ndarray:
+    """Where sentences are put, nowhere yet; `PROSE` and `RECORD`, as indices, stay themselves."""
+    places = np.full(sentences + 2, PROSE)
+    places[RECORD] = RECORD
+    return places
 
 
 def blocks(bounds: np.ndarray, block_tokens: int) -> Iterator[tuple[int, int]]:

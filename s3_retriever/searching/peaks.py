@@ -35,7 +35,8 @@ def pick(scores: np.ndarray, passages: Passages, most: int, span_characters: int
 
     The best sentence that is still free is a peak. It grows, inside its document, by whichever
     free neighbour scores higher, until it is `span_characters` long; what it covers is no longer
-    free (non-maximum suppression).
+    free (non-maximum suppression). Rows and records do not grow: those beside them are of other
+    things.
 
     Args:
         scores: ``f[A]``; a sentence at minus infinity is no peak, but one may grow over it.
@@ -75,6 +76,8 @@ def _grow(
     top: int, scores: np.ndarray, passages: Passages, free: np.ndarray, span_characters: int
 ) -> tuple[int, int]:
     first, last = top, top + 1
+    if passages.alone[top]:
+        return first, last
     document = passages.document
 
     def open_(place: int) -> bool:

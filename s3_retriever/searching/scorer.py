@@ -42,12 +42,14 @@ class Asked:
             bank's calibration, before rotary embedding.
         without: Sentences that are left out, as if they were not there.
         place: The words that name a document, taken out of the others; None where none do.
+        whole: Of a question whose words were taken apart, all of its text; else empty.
     """
 
     text: str
     queries: Tensor
     without: slice = field(default_factory=lambda: NOTHING)
     place: Asked | None = None
+    whole: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,10 @@ class IndexedText:
             InputError: the bank has no head for it.
         """
         return self._tables.sums.tensor()
+
+    def sums_of(self, sentences: np.ndarray) -> Tensor:
+        """The same of some sentences, by their numbers or a mask: ``f32[a, E]``."""
+        return self._tables.sums.some(sentences).tensor()
 
     @property
     def word_postings(self) -> WordPostings:

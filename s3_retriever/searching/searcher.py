@@ -243,6 +243,8 @@ class Searcher:
         found = self.refine(self.look(asked, config, LEAD_CANDIDATES), config)
         return with_hop(self.text, scores, [source for source, _ in kept], found)
 
-    def spans(self, scores: Scores, config: SearchConfig) -> tuple[Span, ...]:
+    def spans(
+        self, scores: Scores, config: SearchConfig, asked: Asked | None = None
+    ) -> tuple[Span, ...]:
         """Cut the best spans; see `s3_retriever.searching.spans.cut_spans`."""
-        return cut_spans(self.text, scores, config)
+        return cut_spans(self.text, scores, config, asked)

@@ -6,12 +6,13 @@ model reads what they name (`s3_retriever.reading.leads`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
+from s3_retriever.searching.fusion import union
 from s3_retriever.searching.peaks import pick
 
 if TYPE_CHECKING:
@@ -42,20 +43,25 @@ class HopSource:
 def hop_sources(text: IndexedText, scores: Scores) -> list[HopSource]:
     """The best span of each of the best documents, best first; none where there is but one.
 
+    What a span of little weight leads to could hardly be among the best, so it is not read.
+
     Args:
         text: The documents.
-        scores: Of one question; its weighing says how many documents.
+        scores: Of one question; its weighing says how many documents, and what weight is little.
     """
     weighing, passages = scores.weighing, text.passages
+    if len(text.documents) == 1 or not len(scores.candidates):
+        return []
     left = scores.over(len(passages), -torch.inf)
+    least = float(left.max()) + weighing.hop_temperature * math.log(weighing.hop_least)
     sources: list[HopSource] = []
-    while len(sources) < min(weighing.hop_sources, len(text.documents)):
+    while len(sources) < weighing.hop_sources:
         peaks = pick(left.numpy(), passages, 1, weighing.span_characters)
-        if not peaks:
+        if not peaks or left[peaks[0].top] < least:
             break
         sources.append(_source(text, peaks[0], float(left[peaks[0].top])))
         left[sources[-1].home] = -torch.inf
-    return sources if len(sources) > 1 else []
+    return sources
 
 
 def _source(text: IndexedText, peak: Peak, score: float) -> HopSource:
@@ -92,5 +98,5 @@ def with_hop(
         beyond = led.over(len(text.passages), 0.0)
         beyond[source.home] = 0
         hops.append(torch.exp((source.score - highest) / temperature) * beyond)
-    reached = np.unique(np.concatenate([led.candidates for led in found]))
+    reached = union(*(led.candidates for led in found))
     return scores.plus("hop", torch.stack(hops).amax(0), reached)

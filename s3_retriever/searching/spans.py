@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from s3_retriever.documents import Span
 from s3_retriever.searching.peaks import pick
+from s3_retriever.searching.relevance import relevances
 from s3_retriever.text.sentences import trim
 
 if TYPE_CHECKING:
@@ -15,21 +17,26 @@ if TYPE_CHECKING:
 
     from s3_retriever.config import SearchConfig
     from s3_retriever.searching.fusion import Scores
-    from s3_retriever.searching.scorer import IndexedText
+    from s3_retriever.searching.scorer import Asked, IndexedText
 
 
-def cut_spans(text: IndexedText, scores: Scores, config: SearchConfig) -> tuple[Span, ...]:
+def cut_spans(
+    text: IndexedText, scores: Scores, config: SearchConfig, asked: Asked | None = None
+) -> tuple[Span, ...]:
     """Cut the spans of one question out of the documents.
 
     Args:
         text: The documents.
         scores: Of the candidates.
-        config: How many spans and tokens, whether lead and tail come with them, and their order.
+        config: How many spans and tokens, of what relevance, whether lead and tail come with them,
+            and their order.
+        asked: The question, without the words that name a document; None tells no relevance.
 
     Returns:
         Spans, best first or in reading order; lead and tail after those they accompany.
     """
-    spans = within_budget(text, _peaks(text, scores, config), config.token_budget)
+    found = _peaks(text, scores, config, asked)
+    spans = within_budget(text, found, config.token_budget)
     if config.bias_tokens:
         spent = sum(span.tokens for span in spans)
         left = None if config.token_budget is None else config.token_budget - spent
@@ -40,15 +47,25 @@ def cut_spans(text: IndexedText, scores: Scores, config: SearchConfig) -> tuple[
     return tuple(spans)
 
 
-def _peaks(text: IndexedText, scores: Scores, config: SearchConfig) -> Iterator[Span]:
+def _peaks(
+    text: IndexedText, scores: Scores, config: SearchConfig, asked: Asked | None
+) -> Iterator[Span]:
     passages, total = text.passages, scores.over(len(text.passages), -np.inf).numpy()
-    for peak in pick(total, passages, config.k, config.weighing.span_characters):
+    peaks = pick(total, passages, config.k, config.weighing.span_characters)
+    wanted, least = config.relevance or config.min_relevance is not None, config.min_relevance or 0
+    told = relevances(text, asked, peaks) if asked and wanted else None
+    for place, peak in enumerate(peaks):
+        relevance = None if told is None else float(told[place])
+        if relevance is not None and relevance < least:
+            continue
         number = int(passages.document[peak.top])
         tokens = passages.bounds[[peak.first, peak.last]] - text.codes.bounds[number]
         characters = passages.start[peak.first], passages.end[peak.last - 1]
         at = scores.place(peak.top)
         parts = {name: float(values[at]) for name, values in scores.parts.items()}
-        yield from _span(text, number, characters, tokens, float(total[peak.top]), parts)
+        score = float(total[peak.top])
+        for span in _span(text, number, characters, tokens, score, parts):
+            yield replace(span, relevance=relevance)
 
 
 def _span(
@@ -64,7 +81,20 @@ def _span(
     start, end = trim(document.text, int(characters[0]), int(characters[1]))
     if start < end:
         count, own = int(tokens[1] - tokens[0]), document.text[start:end]
-        yield Span(document.id, start, end, own, score, parts, count, document.at(start))
+        header = _header(text, number, start)
+        at = document.at(start)
+        yield Span(document.id, start, end, own, score, parts, count, at, header=header)
+
+
+def _header(text: IndexedText, number: int, start: int) -> str:
+    """What names the columns, where a span begins with a row."""
+    passages, document = text.passages, text.documents[number].text
+    own = passages.of_document(number)
+    first = own.start + int(np.searchsorted(passages.end[own], start, side="right"))
+    named = int(passages.header[first])
+    if named < 0:
+        return ""
+    return document[slice(*trim(document, int(passages.start[named]), int(passages.end[named])))]
 
 
 def within_budget(text: IndexedText, spans: Iterable[Span], tokens: int | None) -> list[Span]:
@@ -92,7 +122,8 @@ def _shortened(text: IndexedText, span: Span, tokens: int) -> Iterator[Span]:
     if tokens > 0 and first < len(codes):
         last = min(first + tokens, len(codes))
         end = min(int(codes.ends[last - 1]), span.end)
-        yield from _span(text, number, (span.start, end), (first, last), span.score, span.parts)
+        for cut in _span(text, number, (span.start, end), (first, last), span.score, span.parts):
+            yield replace(cut, relevance=span.relevance)
 
 
 def lead_and_tail(text: IndexedText, spans: Sequence[Span], tokens: int) -> Iterator[Span]:

@@ -28,7 +28,7 @@ from s3_retriever.searching.cells import (
 )
 from s3_retriever.searching.passages import Passages, blocks, cut_passages, joined_passages
 from s3_retriever.searching.sums import block_sums, head_of
-from s3_retriever.text.words import words
+from s3_retriever.text.words import codes, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 """Of how text is cut into sentences and words, and of the arrays; no other is read."""
 
 _BLOCK_TOKENS = 8192
@@ -72,7 +72,7 @@ class Tables(ABC):
 
     @property
     def words(self) -> WordPostings:
-        """The words of each sentence, as `s3_retriever.text.words.words` has them."""
+        """The words of each sentence, as `s3_retriever.text.words` has them."""
         return self._once("words", self._words)
 
     @property
@@ -127,8 +127,12 @@ class OwnTables(Tables):
 
     def _words(self) -> WordPostings:
         passages = self.passages
-        places = zip(passages.document, passages.start, passages.end, strict=True)
-        return WordPostings.of(words(self._documents[n].text[a:b]) for n, a, b in places)
+        places = zip(
+            passages.document, passages.start, passages.end, passages.alone.tolist(), strict=True
+        )
+        return WordPostings.of(
+            _held(self._documents[n].text[a:b], alone) for n, a, b, alone in places
+        )
 
     def _sums(self) -> ByteRows:
         head_of(self._bank)
@@ -169,6 +173,11 @@ class OwnTables(Tables):
         for first, last in blocks(bounds[begin : run[1] + 1], _BLOCK_TOKENS):
             tokens = slice(int(bounds[begin + first]), int(bounds[begin + last]))
             yield begin + first, begin + last, self._bank.decode(self._codes.rows(tokens))
+
+
+def _held(text: str, alone: bool) -> list[str]:
+    """The words of a sentence; of a row or a record, its codes as well."""
+    return [*words(text), *codes(text)] if alone else words(text)
 
 
 class JoinedTables(Tables):

@@ -4,15 +4,18 @@ The package knows documents and named arrays; it knows nothing of models.
 """
 
 from s3_retriever.storage.catalogue import Version, stored_version
+from s3_retriever.storage.change import Change
 from s3_retriever.storage.folder import (
     IndexInfo,
     LoadedIndex,
     LoadedSegment,
     index_info,
     load_index,
-    save_index,
+    row_bytes,
     verify_index,
 )
+from s3_retriever.storage.join import join_indexes
+from s3_retriever.storage.save import extend_index, save_index
 from s3_retriever.storage.segments import SEGMENT_ROWS, array_digest
 from s3_retriever.storage.stored import StoredDocument, TableMaker
 from s3_retriever.storage.target import check_target, holding, is_index
@@ -20,6 +23,7 @@ from s3_retriever.storage.verify import VerifyReport
 
 __all__ = [
     "SEGMENT_ROWS",
+    "Change",
     "IndexInfo",
     "LoadedIndex",
     "LoadedSegment",
@@ -29,10 +33,13 @@ __all__ = [
     "Version",
     "array_digest",
     "check_target",
+    "extend_index",
     "holding",
     "index_info",
     "is_index",
+    "join_indexes",
     "load_index",
+    "row_bytes",
     "save_index",
     "stored_version",
     "verify_index",

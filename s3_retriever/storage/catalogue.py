@@ -282,12 +282,12 @@ class Draft:
             with suppress(OSError):
                 _remove_temporary(self._folder)
 
-    def write(self, contents: Contents, new_texts: Mapping[str, str]) -> Version:
+    def write(self, contents: Contents, new_texts: Iterable[tuple[str, str]]) -> Version:
         """Write everything, not yet for others to see.
 
         Args:
             contents: What the catalogue shall hold.
-            new_texts: By digest, those of its texts that it may not hold yet.
+            new_texts: Those of its texts that it may not hold yet, each behind its digest.
 
         Returns:
             The state that `commit` makes the folder's.
@@ -352,13 +352,15 @@ def _remove_temporary(folder: Path) -> None:
     files.remove(folder / f"{_TEMPORARY}-journal")
 
 
-def _rows(contents: Contents, new_texts: Mapping[str, str]) -> dict[str, Iterable[tuple[Any, ...]]]:
+def _rows(
+    contents: Contents, new_texts: Iterable[tuple[str, str]]
+) -> dict[str, Iterable[tuple[Any, ...]]]:
     header = contents.header.items()
     return {
         "header": [(name, json.dumps(value, ensure_ascii=False)) for name, value in header],
         "segments": contents.segments.values(),
         "tables": contents.tables.values(),
-        "texts": ((digest, text.encode()) for digest, text in new_texts.items()),
+        "texts": ((digest, text.encode()) for digest, text in new_texts),
         "documents": contents.entries,
     }
 

@@ -1,4 +1,4 @@
-"""Save, load, verify and describe an index folder.
+"""Load, verify and describe an index folder; `s3_retriever.storage.save` writes one.
 
 ::
 
@@ -21,35 +21,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.documents import Document
-from s3_retriever.folders import is_file_of
-from s3_retriever.metadata import freeze
-from s3_retriever.storage import files
 from s3_retriever.storage.catalogue import (
     ATTACHED,
     CATALOGUE,
-    Draft,
     format_of,
     open_catalogue,
     read_contents,
     read_texts,
     read_version,
-    stored_version,
 )
-from s3_retriever.storage.failures import damaged, folder_of, saving
-from s3_retriever.storage.gather import gather
-from s3_retriever.storage.journal import Journal
-from s3_retriever.storage.segments import (
-    SEGMENT_ROWS,
-    open_arrays,
-    open_segment,
-)
+from s3_retriever.storage.failures import damaged, folder_of
+from s3_retriever.storage.segments import open_arrays, open_segment
 from s3_retriever.storage.stored import StoredDocument
-from s3_retriever.storage.target import holding
 from s3_retriever.storage.verify import VerifyReport, problems
-from s3_retriever.storage.writer import SegmentWriter, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from os import PathLike
     from pathlib import Path
 
@@ -57,8 +44,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from s3_retriever.storage.catalogue import Contents, Version
-    from s3_retriever.storage.merge import MergeHeaders
-    from s3_retriever.storage.stored import TableMaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,101 +127,6 @@ class IndexInfo:
     text_bytes: int
 
 
-def save_index(
-    path: str | PathLike[str],
-    *,
-    documents: Iterable[StoredDocument],
-    header: Mapping[str, Any],
-    attached: Mapping[str, bytes] | None = None,
-    base: Version | None = None,
-    merge: MergeHeaders | None = None,
-    maker: TableMaker | None = None,
-    compact: bool = False,
-) -> Version:
-    """Make the folder hold these documents, in this order, and no others.
-
-    Interrupted at any point, it leaves the index that was there, or the new one, whole. What is
-    already stored is not written again: a document with the same id and arrays keeps its rows, and
-    the rows of one that is deleted are out of use. A segment that is more than half out of use is
-    written anew, and small ones are merged (`s3_retriever.storage.tiers`). Of what is in the
-    folder, only files that the old catalogue or the journal of a killed save names are ever
-    removed.
-
-    Args:
-        path: The folder; created if missing. It may be empty or hold an index.
-        documents: With distinct ids, and arrays of the same names, types and trailing
-            dimensions. May be a generator: what has been written is not held in memory.
-        header: JSON-serialisable values by name, returned as they are by `load_index`.
-        attached: Files that belong to the index, by path below the folder, where they never
-            change: ``bank-<digest>/…``. Written before the catalogue names them.
-        base: The state that the documents were made from. Where the folder has changed since,
-            both changes are made. None to replace whatever is there.
-        merge: Makes one of two changed headers; without it `header` is taken.
-        maker: Makes tables of the documents of each segment, which are written beside them.
-        compact: Merge whatever segments fit together, and drop all that is out of use.
-
-    Returns:
-        The new state.
-
-    Raises:
-        InputError: a duplicate id, metadata or a header that is not JSON, or arrays that do not
-            fit together.
-        IndexConflictError: both changes touch one document, or one setting.
-        IndexFileError: the folder is read-only, full, in use, damaged or not an index.
-        FormatVersionError: a newer release wrote what is there.
-    """
-    folder = folder_of(path)
-    attached = attached or {}
-    header = dict(header) | ({ATTACHED: sorted(attached)} if attached else {})
-    header = freeze(header, "the header")
-    with holding(folder):
-        old = stored_version(folder)
-        before = None if old is None else old.contents
-        base = None if old is None or base is None or old.seal == base.seal else base
-        journal = Journal(folder)
-        live = before.files if before else set()
-        keep: set[str] | None = live
-        try:
-            with Draft(folder) as draft:
-                _attach(folder, attached, journal)
-                writer = SegmentWriter(folder, SEGMENT_ROWS, journal, maker)
-                contents, texts = gather(
-                    folder,
-                    documents,
-                    header,
-                    before,
-                    writer,
-                    base=None if base is None else base.contents,
-                    merge=merge,
-                    maker=maker,
-                    compact=compact,
-                )
-                with saving(folder):
-                    journal.note(live - contents.files)
-                version = draft.write(contents, texts)
-                keep = None  # from here on the folder may hold either state
-                draft.commit()
-            keep = contents.files
-        finally:
-            if keep is not None:
-                journal.sweep(keep)
-    return version
-
-
-def _attach(folder: Path, attached: Mapping[str, bytes], journal: Journal) -> None:
-    """Write attached files that are not there as they should be."""
-    with saving(folder):
-        missing = {n: data for n, data in attached.items() if not is_file_of(folder / n, data)}
-        journal.note(missing)
-        places = sorted({(folder / name).parent for name in missing})
-        for place in places:
-            files.make_folder(place)
-        for name, data in missing.items():
-            write_whole(folder / name, data)
-        for place in {folder for inner in places for folder in (inner, inner.parent)}:
-            files.sync_folder(place)
-
-
 def load_index(path: str | PathLike[str]) -> LoadedIndex:
     """Open an index folder, quickly: arrays are mapped, not read.
 
@@ -302,6 +192,18 @@ def verify_index(path: str | PathLike[str]) -> VerifyReport:
             + sum(table.size for table in contents.tables.values()),
             problems=tuple(problems(folder, connection, contents)),
         )
+
+
+def row_bytes(folder: Path, version: Version) -> int:
+    """Bytes of a token's rows in all arrays, the same for all documents; 0 where there are none.
+
+    Raises:
+        IndexFileError: a segment is damaged.
+    """
+    for segment in version.contents.segments.values():
+        arrays = open_segment(folder, segment).values()
+        return sum(array.nbytes for array in arrays) // max(segment.rows, 1)
+    return 0
 
 
 def index_info(path: str | PathLike[str]) -> IndexInfo:

@@ -27,11 +27,12 @@ from s3_retriever.storage.stored import StoredDocument
 from s3_retriever.storage.tiers import Used, groups_to_write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from s3_retriever.storage.change import Change
     from s3_retriever.storage.merge import MergeHeaders
     from s3_retriever.storage.segments import Table
     from s3_retriever.storage.stored import TableMaker
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 def gather(
     folder: Path,
-    documents: Iterable[StoredDocument],
+    change: Change,
     header: Mapping[str, Any],
     old: Contents | None,
     writer: SegmentWriter,
@@ -54,7 +55,7 @@ def gather(
 
     Args:
         folder: The index.
-        documents: All that it shall hold.
+        change: All that it shall hold.
         header: Its header.
         old: What it holds now.
         writer: Takes the arrays; makes tables with the same maker.
@@ -76,15 +77,17 @@ def gather(
     segments = _sound_segments(folder, old)
     stored = {e.id: e for e in old.entries if e.segment in segments} if old else {}
     old_texts = {entry.text for entry in old.entries} if old else set()
-    entries: dict[str, Entry] = {}
+    entries = dict(change.kept)
+    _check_placed(folder, entries, {*segments})
     texts: dict[str, str] = {}
+    new: set[str] = set()
     known: dict[str, Document] = {}
     layout = None
-    for item in documents:
+    for item in change.documents:
         arrays = _checked_arrays(item)
         layout = _checked_layout(item.document.id, arrays, layout)
         entry = _describe(item, arrays)
-        if entry.id in entries:
+        if entry.id in new:
             raise InputError(f"two documents have the id {entry.id!r}; give each its own")
         if entry.text not in old_texts:
             texts[entry.text] = item.document.text
@@ -93,7 +96,9 @@ def gather(
             place = was.segment, was.first_row, was.number
         else:
             place = writer.add(StoredDocument(item.document, arrays, entry.arrays))
+        entries.pop(entry.id, None)
         entries[entry.id] = _placed(entry, *place)
+        new.add(entry.id)
         known[entry.text] = item.document
     if base is not None and old is not None:
         entries = merged(folder, base.entries, entries, old.entries)

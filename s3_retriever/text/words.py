@@ -8,6 +8,7 @@ from functools import lru_cache
 import snowballstemmer
 
 _WORD = re.compile(r"\w+")
+_CODE = re.compile(r"\w+(?:[-/.:#]\w+)+")
 _STEMS_KEPT = 2**16
 _STOP_WORDS = """
 a about after again all also am an and any are as at be been before being between both but by can
@@ -22,6 +23,15 @@ _STOP = frozenset(_STOP_WORDS.split())
 def words(text: str) -> list[str]:
     """Return the words of a text as they are matched, in order; stop words are left out."""
     return [_stem(word) for word in _WORD.findall(text.lower()) if word not in _STOP]
+
+
+def codes(text: str) -> list[str]:
+    """Words that hang together by marks and hold a digit, whole: ``2023-03-05``, ``KX-204``.
+
+    Among their parts alone, the fifth of March and the third of May are the same.
+    """
+    found = _CODE.findall(text.lower())
+    return [code for code in found if any(character.isdigit() for character in code)]
 
 
 @lru_cache(_STEMS_KEPT)

@@ -21,10 +21,14 @@ from random_bank import make_bank
 from s3_retriever import __version__
 from s3_retriever.cli import common, demo, main
 from s3_retriever.cli.main import COMMANDS, _parse
+from s3_retriever.codec import Bank
 from s3_retriever.documents import Document
-from s3_retriever.engine import folder_store, resolve
+from s3_retriever.engine import folder_store, resolve, streaming
 from s3_retriever.engine import index as engine
+from s3_retriever.labelled import load_set
 from s3_retriever.reading.clock import STAGES
+from s3_retriever.reading.scan import scan_groups
+from s3_retriever.searching import searcher
 from s3_retriever.storage import load_index, verify_index
 
 if TYPE_CHECKING:
@@ -63,13 +67,13 @@ def index(notes: Path, tiny_options: list[str], tmp_path: Path, capsys: Any) -> 
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the documents that are read through a model."""
     ids: list[str] = []
-    scan = engine.scan
 
     def spy(backbone: Any, bank: Any, documents: Any, *rest: Any, **more: Any) -> Any:
-        ids.extend(document.id for document in documents)
-        return scan(backbone, bank, documents, *rest, **more)
+        for group in scan_groups(backbone, bank, documents, *rest, **more):
+            ids.extend(document.id for document, _ in group)
+            yield group
 
-    monkeypatch.setattr(engine, "scan", spy)
+    monkeypatch.setattr(streaming, "scan_groups", spy)
     return ids
 
 
@@ -294,7 +298,7 @@ def test_an_index_keeps_its_bank_and_chunks(
     assert data(capsys, *argv, *tiny_options, "--chunk-tokens", "512")["read"] == 0
     make_bank(tiny_backbone, seed=1).save(tmp_path / "other")
     for other in (["--chunk-tokens", "64"], ["--bank", str(tmp_path / "other")]):
-        assert "choose another -o" in failed(capsys, *argv, *tiny_options[:2], *other)
+        assert "choose another folder" in failed(capsys, *argv, *tiny_options[:2], *other)
 
 
 @pytest.mark.parametrize("moment", ["scan", "save"])
@@ -312,9 +316,9 @@ def test_an_interrupt_leaves_the_old_index_whole(
         raise KeyboardInterrupt
 
     if moment == "scan":
-        monkeypatch.setattr(engine, "scan", interrupted)
+        monkeypatch.setattr(streaming, "scan_groups", interrupted)
     else:
-        monkeypatch.setattr(folder_store, "save_index", interrupted)
+        monkeypatch.setattr(folder_store, "extend_index", interrupted)
     write(notes / "lamp.txt", "The lamp went out.")
     argv = ("index", str(notes), "-o", index, *tiny_options[:2])
     assert "interrupted" in failed(capsys, *argv, code=130)
@@ -364,6 +368,20 @@ def test_search_options(index: str, tiny_options: list[str], capsys: Any) -> Non
     assert len(lines) % 2 == 0 and "S3 " in lines[0] and "BM25" not in lines[0]
 
 
+def test_an_exact_search_needs_no_cells(
+    index: str, tiny_options: list[str], capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = data(capsys, "search", index, QUESTION, *tiny_options[:2])["spans"]
+    monkeypatch.setattr(searcher, "FAST_FROM", 0)
+    monkeypatch.setattr(searcher, "CellAttention", None)
+    exact = data(capsys, "search", index, QUESTION, "--exact", *tiny_options[:2])["spans"]
+    assert exact == small
+    argv = ("ask", index, QUESTION, "--exact", *tiny_options[:2], "--max-new-tokens", "2")
+    assert data(capsys, *argv)["spans"]
+    with pytest.raises(TypeError):
+        main(["search", index, QUESTION, *tiny_options[:2]])
+
+
 def test_ask_as_json(index: str, tiny_options: list[str], capsys: Any) -> None:
     answer = data(capsys, "ask", index, QUESTION, *tiny_options[:2], "--max-new-tokens", "3")
     assert answer["question"] == QUESTION
@@ -403,16 +421,62 @@ def test_info(index: str, capsys: Any) -> None:
     assert "documents   2 (" in done(capsys, "info", index)
 
 
+def test_compact(
+    notes: Path, index: str, tiny_options: list[str], capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one.txt", "two.txt"):
+        write(notes / name, f"A text of the name {name}.")
+        done(capsys, "index", str(notes), "-o", index, *tiny_options[:2])
+    (notes / "lamp.txt").unlink()
+    done(capsys, "index", "--sync", str(notes), "-o", index, *tiny_options[:2])
+    before, old = texts(index), data(capsys, "info", index)
+    assert old["segments"] == 3
+    monkeypatch.setattr(resolve, "resolve_backbone", None)  # no model is needed
+    sizes = data(capsys, "compact", index)
+    new = data(capsys, "info", index)
+    assert (
+        [sizes[when]["segments"] for when in ("before", "after")] == [3, 1] == [3, new["segments"]]
+    )
+    assert sizes["after"]["bytes"] == new["segment_bytes"] + new["table_bytes"]
+    assert new["segment_bytes"] < old["segment_bytes"]
+    assert texts(index) == before and "lamp.txt" not in before
+    assert "1 segments of" in done(capsys, "compact", index)
+    assert data(capsys, "verify", index)["ok"] is True
+    assert "not an index" in failed(capsys, "compact", str(notes))
+
+
+def test_merge(
+    index: str,
+    tiny_options: list[str],
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path / "more" / "bees.txt", "Bees sleep at night.")
+    other, both = str(tmp_path / "more.s3"), str(tmp_path / "both.s3")
+    done(capsys, "index", str(tmp_path / "more"), "-o", other, *tiny_options)
+    with monkeypatch.context() as patch:
+        patch.setattr(resolve, "resolve_backbone", None)  # no model is needed
+        assert data(capsys, "merge", index, other, "-o", both)["documents"] == 3
+        assert texts(both) == {**texts(index), **texts(other)}
+        said = failed(capsys, "merge", index, both, "-o", str(tmp_path / "third.s3"))
+    assert "both have a document with the id 'deep/bread.md', 'lamp.txt'" in said
+    assert not (tmp_path / "third.s3").exists()
+    assert data(capsys, "search", both, "bees", *tiny_options[:2])["spans"]
+
+
 def test_verify(index: str, capsys: Any) -> None:
     assert done(capsys, "verify", index).startswith("whole: 2 documents")
     assert data(capsys, "verify", index)["ok"] is True
-    (segment,) = (Path(index) / "segments").iterdir()
-    content = bytearray(segment.read_bytes())
-    content[-1] ^= 1
-    segment.write_bytes(content)
-    assert segment.name in failed(capsys, "verify", index)
-    assert main(["verify", index, "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["ok"] is False
+    files = sorted((Path(index) / "segments").iterdir())
+    assert len(files) == 2  # codes, and tables made of them
+    for file in files:
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert file.name in failed(capsys, "verify", index)
+        assert main(["verify", index, "--json"]) == 1
+        assert json.loads(capsys.readouterr().out)["ok"] is False
+        file.write_bytes(whole)
 
 
 def test_verify_looks_at_the_bank_as_well(index: str, capsys: Any) -> None:
@@ -454,12 +518,15 @@ def test_calibrate_train_index(
     assert "nothing is written over" in failed(capsys, *argv)
 
     (notes / "skipped.bin").unlink()
+    own = load_set(tmp_path / "set")
+    monkeypatch.setattr("s3_retriever.fitting.builtin_sets", lambda: (own,))
     argv = ("train", str(notes), *model, "--calibration", calibration, "-o", bank)
     argv += ("--latents", "32", "--k", "4", "--steps", "3")
     trained = data(capsys, *argv)
     assert trained["bank"] == bank and trained["training_tokens"] > 30
     other = [f"{bank}-2" if word == bank else word for word in argv]
     assert f"--bank {bank}-2" in done(capsys, *other)
+    assert Bank.load(bank).relevance is not None
     assert "nothing is written over" in failed(capsys, *argv)
 
     path = str(tmp_path / "own.s3")
@@ -507,9 +574,11 @@ def test_no_index(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_a_damaged_index(index: str, tiny_options: list[str], capsys: Any) -> None:
-    (segment,) = (Path(index) / "segments").iterdir()
-    segment.write_bytes(segment.read_bytes()[:100])
-    assert "damaged" in failed(capsys, "search", index, "q", *tiny_options[:2])
+    for file in (Path(index) / "segments").iterdir():
+        whole = file.read_bytes()
+        file.write_bytes(whole[:100])
+        assert "damaged" in failed(capsys, "search", index, "q", *tiny_options[:2])
+        file.write_bytes(whole)
     (Path(index) / "catalogue.sqlite").write_bytes(b"not a catalogue at all")
     for command in ("search", "ask"):
         assert index in failed(capsys, command, index, "q", *tiny_options[:2])

@@ -6,12 +6,22 @@ import io
 import json
 import os
 import sys
+import weakref
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from s3_retriever.cli import main
+from s3_retriever.engine import streaming
+from s3_retriever.files import folders
+from s3_retriever.files.extract import Extract
+from s3_retriever.files.kinds import extract
+from s3_retriever.reading import forward
+from s3_retriever.reading.chunks import sources
+from s3_retriever.reading.scan import scan_groups
 from s3_retriever.storage import load_index
 
 
@@ -188,6 +198,63 @@ def test_one_bad_file_does_not_refuse_the_others(tmp_path: Path, index: Any) -> 
     assert not (tmp_path / "other.s3").exists()
     report, code, said = index(*(str(folder / name) for name in BAD))
     assert code == 3 and all(name in said for name in BAD)
+
+
+def test_an_interrupted_run_is_taken_up(
+    tmp_path: Path, index: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number:02}.md" for number in range(12)]
+    for name in names:
+        write(tmp_path / "notes" / name, f"A note with the name {name}.")
+
+    def interrupted(*given: Any, **more: Any) -> Any:
+        entries = chain.from_iterable(scan_groups(*given, **more))
+        yield from ([entry] for entry in islice(entries, 5))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streaming, "scan_groups", interrupted)
+        _, code, said = index(str(tmp_path / "notes"))
+    assert code == 130 and "the same command reads the rest" in said
+    assert list(texts(tmp_path)) == names[:5]
+    report, code, _ = index(str(tmp_path / "notes"))
+    assert (report["read"], report["documents"], code) == (7, 12, 0)
+    assert list(texts(tmp_path)) == names
+
+
+def test_files_are_let_go_when_they_are_saved(
+    tmp_path: Path, index: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Text(str):
+        """Can be told when it is let go."""
+
+    live: list[weakref.ref[Text]] = []
+    held = [0]
+
+    def told(file: Any) -> Any:
+        text = Text(extract(file).text)
+        live[:] = [*(other for other in live if other() is not None), weakref.ref(text)]
+        held[0] = max(held[0], len(live))
+        return Extract(text)
+
+    monkeypatch.setattr(folders, "extract", told)
+    monkeypatch.setattr(forward, "sources", partial(sources, window_batches=1))
+    monkeypatch.setattr(streaming, "SEGMENT_ROWS", 1000)
+    for number in range(40):
+        write(tmp_path / "notes" / f"{number}.md", f"This is line {number} of a note. " * 50)
+    assert index(str(tmp_path / "notes"))[0]["documents"] == 40
+    assert 0 < held[0] < 30
+
+
+def test_other_metadata_of_the_same_text_is_taken_without_reading(
+    tmp_path: Path, index: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "notes" / "a.md", "A note.")
+    for title, read in (("Old", 1), ("New", 0)):
+        monkeypatch.setattr(folders, "extract", lambda file, t=title: Extract("A note.", title=t))
+        assert index(str(tmp_path / "notes"))[0]["read"] == read
+    (stored,) = load_index(tmp_path / "all.s3").documents
+    assert (stored.document.metadata["title"], stored.document.text) == ("New", "A note.")
 
 
 def test_what_was_assumed_is_told(tmp_path: Path, index: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from s3_retriever.evaluate.metrics import (
     answer_in,
+    auroc,
     bootstrap,
     evidence_precision,
     evidence_recall,
@@ -150,3 +151,10 @@ def test_the_bootstrap_leaves_out_what_has_no_value():
     gaps = np.array([1.0, np.nan, 1.0])
     assert bootstrap([gaps, np.array([np.nan])], [np.zeros(3), np.zeros(1)]) == (1, 1)
     assert all(map(isnan, bootstrap([np.array([np.nan])], [np.zeros(1)])))
+
+
+def test_auroc_counts_pairs_and_halves_ties() -> None:
+    scores, labels = np.array([0.9, 0.4, 0.4, 0.1]), np.array([True, True, False, False])
+    assert auroc(scores, labels) == pytest.approx((4 - 0.5) / 4)
+    assert auroc(-scores, labels) == pytest.approx(0.5 / 4)
+    assert np.isnan(auroc(scores, np.ones(4, dtype=bool)))

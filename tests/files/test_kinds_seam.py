@@ -9,7 +9,7 @@ import pytest
 from s3_retriever.errors import InputError
 from s3_retriever.files import KINDS, Reading, read_folder
 from s3_retriever.files.extract import Extract, RawFile, needed
-from s3_retriever.files.folders import read_file
+from s3_retriever.files.folders import read_path
 from s3_retriever.labelled.folder import load_folder
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def test_a_new_kind_is_read_from_folders(tmp_path: Path, monkeypatch: pytest.Mon
     file = read_folder(tmp_path).files[-1]
     assert (file.place, file.text) == ("scene.PLAY", "The lamp is lit.")
     alone = Reading()
-    read_file(tmp_path / "scene.PLAY", alone)
+    read_path(tmp_path / "scene.PLAY", alone)
     assert alone.files[0].text == file.text
     labelled = load_folder(tmp_path)
     (document,), (question,) = labelled.documents, labelled.questions
@@ -42,7 +42,7 @@ def test_a_file_of_a_kind_that_is_not_known_is_plain_text(tmp_path: Path) -> Non
     (tmp_path / "notes.unheard").write_text("A line.")
     assert read_folder(tmp_path).others == [str(tmp_path / "notes.unheard")]
     reading = Reading()
-    read_file(tmp_path / "notes.unheard", reading)
+    read_path(tmp_path / "notes.unheard", reading)
     assert reading.files[0].text == "A line."
 
 

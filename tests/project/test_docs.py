@@ -91,5 +91,6 @@ def test_the_constants_told_are_the_codes():
         assert weight in " ".join(text.split()), part
     assert f"is added with the weight {WEIGHING.hop}." in text
     assert f"exp((S(a) − max S) / {WEIGHING.hop_temperature:g})" in text
+    assert f"A span that counts less than {WEIGHING.hop_least:g}\ndoes not lead on" in text
     assert f")^{WEIGHING.power:g} · exp(−|S − S'| / {WEIGHING.reach:.0f} characters)" in text
     assert f"about {WEIGHING.span_characters}\ncharacters" in text

@@ -164,22 +164,65 @@ asyncio.run(main())
 """
 
 
+SEARCH = """
+import sys
+import torch
+from conftest import make_llama, make_tokenizer
+from random_bank import make_bank
+from s3_retriever.backbone import Backbone
+from s3_retriever.engine import EndogenousIndex
+from s3_retriever.searching import searcher
+from test_fork import outcome_in_child
+
+searcher.FAST_FROM = int(sys.argv[1])
+tokenizer = make_tokenizer()
+backbone = Backbone(make_llama(tokenizer), tokenizer)
+texts = ["Paris is the capital of France. " * 200, "Bread needs a sour starter. " * 200]
+index = EndogenousIndex.build(texts, model=backbone, bank=make_bank(backbone), progress=False)
+threads = torch.get_num_threads()
+
+
+def found():
+    return {span.document_id for span in index.search("What is the capital of France?", k=4)}
+
+
+expected = found()
+codes = [
+    outcome_in_child(lambda: found() == expected and bool(index.answer("And bread?").spans)),
+    outcome_in_child(lambda: outcome_in_child(lambda: found() == expected) == 0),
+    outcome_in_child(lambda: torch.get_num_threads() == 1),
+]
+print("codes", *codes, "threads", threads, torch.get_num_threads())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fast_from", [0, 10**9])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_who_has_searched_may_fork_and_search(fast_from, threads):
+    assert f"codes 0 0 0 threads {threads} {threads}" in run_alone(SEARCH, threads, fast_from)
+
+
 @pytest.mark.slow
 def test_a_retriever_is_awaited_in_a_child():
+    assert "codes 0 0" in run_alone(RETRIEVER, 2)
+
+
+def run_alone(code, threads, *arguments):
     """In a process of its own, where torch has computed before the fork as it does for a user."""
     places = [str(ROOT / place) for place in (".", "integrations", "tests", "tests/samples")]
     places.append(str(Path(__file__).parent))
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(places),
-        "OMP_NUM_THREADS": "2",
+        "OMP_NUM_THREADS": str(threads),
     }
     done = subprocess.run(
-        [sys.executable, "-c", RETRIEVER],
+        [sys.executable, "-c", code, *map(str, arguments)],
         env=environment,
         capture_output=True,
         text=True,
         timeout=1500,
         check=False,
     )
-    assert "codes 0 0" in done.stdout, done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+import made_files
 from s3_retriever.cli.main import COMMANDS, _parse, main
 from s3_retriever.config import ScanConfig, Weighing
 from s3_retriever.fitting import builtin_bank, builtin_sets
@@ -92,6 +93,9 @@ def test_the_command_line_runs(
     (tmp_path / "notes").mkdir()
     text = "# Contract\n\nThe notice period is three months. Rent is due on the first.\n"
     (tmp_path / "notes/contract.md").write_text(text, encoding="utf-8")
+    made_files.pdf(tmp_path / "lease.pdf")
+    (tmp_path / "mail/2024").mkdir(parents=True)
+    made_files.eml(tmp_path / "mail/2024/letter.eml")
     commands = [words[1:] for words in shell_lines() if words[0] == "s3-retriever"]
     assert [words[0] for words in commands][:3] == ["index", "search", "ask"]
     for words in commands:

@@ -37,4 +37,5 @@ def some_passages(sizes: list[list[int]]) -> Passages:
     end = np.concatenate(ends)
     start = np.concatenate([np.concatenate([[0], rows[:-1]]) for rows in ends])
     tokens = np.maximum((end - start) // 10, 1)
-    return Passages(document, start, end, np.concatenate([[0], np.cumsum(tokens)]))
+    bounds = np.concatenate([[0], np.cumsum(tokens)])
+    return Passages(document, start, end, bounds, np.full(len(document), -1))

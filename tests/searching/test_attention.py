@@ -212,6 +212,7 @@ def test_attention_goes_to_what_is_not_left_out(
         start=passages.start[last],
         end=passages.end[last],
         bounds=bounds[last.start : last.stop + 1] - bounds[last.start],
+        header=passages.header[last],
     )
     skips = [NOTHING, slice(first.start, last.start)]
     whole = attention([queries[:2], queries], bank, codes, passages, skips)[1, last]

@@ -93,20 +93,6 @@ def test_some_standardised_scores_are_those_among_all() -> None:
     assert rest == pytest.approx(float(expected[-1]), rel=1e-4)
 
 
-def test_neighbours_alone_are_smoothed_as_among_all() -> None:
-    random = np.random.default_rng(0)
-    passages = some_passages([random.integers(20, 320, size).tolist() for size in (50, 1, 90, 30)])
-    numbers = np.array([3, 4, 50, 51, 100, 170])
-    values = torch.zeros(len(passages))
-    values[torch.from_numpy(numbers)] = 1 + torch.rand(6)
-    for reach in (30.0, 200.0):
-        near = passages.near(numbers, reach)
-        whole = passages.smooth(values, reach, 3.0)
-        assert set(np.flatnonzero(whole.numpy())) == set(near.tolist()) < set(range(len(passages)))
-        some = passages.some(near).smooth(values[torch.from_numpy(near)], reach, 3.0)
-        torch.testing.assert_close(some, whole[torch.from_numpy(near)])
-
-
 @pytest.mark.parametrize("question", ["generator", "statement", "zeppelin"])
 def test_few_and_many_holding_sentences_score_alike(
     question: str, texts: list[list[str]], groups: np.ndarray, monkeypatch: pytest.MonkeyPatch

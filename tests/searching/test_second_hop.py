@@ -14,10 +14,10 @@ from passage_samples import some_passages
 from s3_retriever.config import Weighing
 from s3_retriever.searching.fusion import Scores
 from s3_retriever.searching.peaks import Peak
-from s3_retriever.searching.second_hop import HopSource, with_hop
+from s3_retriever.searching.second_hop import HopSource, hop_sources, with_hop
 
 PASSAGES = some_passages([[100] * 3, [100] * 2, [100] * 4])
-TEXT: Any = SimpleNamespace(passages=PASSAGES, documents=(None, None, None))
+TEXT: Any = SimpleNamespace(passages=PASSAGES, documents=[SimpleNamespace(text="x" * 400)] * 3)
 WEIGHING = Weighing(hop=0.8, hop_temperature=2.0)
 
 
@@ -80,3 +80,15 @@ def test_what_was_no_candidate_may_be_led_to() -> None:
     both = with_hop(TEXT, asked, [source(0, 2.0)], [led])
     assert both.candidates.tolist() == [0, 3, 6]
     assert both.parts["hop"].tolist() == pytest.approx([5, 5 * exp(-0.5), 5], rel=1e-5)
+
+
+def test_spans_of_little_weight_do_not_lead_on() -> None:
+    asked = scores([9.0, 0, 0, 5.5, 0, 4.0, 0, 0, 0], Weighing(hop_temperature=2, hop_least=0.1))
+    found = hop_sources(TEXT, asked)
+    assert [(own.peak.top, own.score) for own in found] == [(0, 9.0), (3, 5.5)]
+    assert exp((5.5 - 9) / 2) > 0.1 > exp((4 - 9) / 2)
+
+
+def test_of_one_document_nothing_leads_on() -> None:
+    alone: Any = SimpleNamespace(passages=some_passages([[100] * 9]), documents=[TEXT.documents[0]])
+    assert hop_sources(alone, scores([1.0] * 9)) == []

@@ -1,12 +1,10 @@
 """Whatever interrupts a save, the folder holds the old index or the new one, whole."""
 
-import errno
 import gc
 import os
 import resource
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import s3_retriever.storage as package
+from failing_calls import CALLS, disk_full, intercepted, interrupt
 from index_samples import (
     HEADER,
     SampleTables,
@@ -29,29 +28,12 @@ from index_samples import (
 )
 from s3_retriever.errors import IndexFileError
 from s3_retriever.storage import catalogue, files, index_info, save_index, verify_index
-from s3_retriever.storage import folder as storage_folder
+from s3_retriever.storage import save as storage_save
 
 pytestmark = pytest.mark.slow
 
-CALLS = [
-    "make_folder",
-    "create",
-    "append",
-    "write",
-    "sync",
-    "sync_folder",
-    "replace",
-    "remove",
-    "remove_folder",
-    "lock",
-    "connect",
-    "execute",
-    "execute_many",
-]
-DATABASE_CALLS = {"connect", "execute", "execute_many"}
-
 SMALL_AND_QUICK = [
-    (storage_folder, "SEGMENT_ROWS", 53),
+    (storage_save, "SEGMENT_ROWS", 53),
     (catalogue, "SYNCHRONOUS", "OFF"),
     (files.os, "fsync", lambda descriptor: None),
 ]
@@ -145,23 +127,6 @@ def check_whole(folder, template, *, saved=None):
     return state == new
 
 
-@contextmanager
-def intercepted(call):
-    """Send every file and database call through ``call(name, function, arguments)``."""
-    real = {name: getattr(files, name) for name in CALLS}
-
-    def through(name):
-        return lambda *arguments: call(name, real[name], arguments)
-
-    try:
-        for name in CALLS:
-            setattr(files, name, through(name))
-        yield
-    finally:
-        for name in CALLS:
-            setattr(files, name, real[name])
-
-
 def names_of_calls(template, folder):
     names = []
 
@@ -174,18 +139,6 @@ def names_of_calls(template, folder):
         save_new(folder)
     assert set(CALLS) - set(names) <= {"make_folder", "remove", "remove_folder", "replace"}
     return names
-
-
-def disk_full(name):
-    if name in DATABASE_CALLS:
-        error = sqlite3.OperationalError("database or disk is full")
-        error.sqlite_errorcode = sqlite3.SQLITE_FULL
-        return error
-    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def interrupt(name):
-    return KeyboardInterrupt()
 
 
 @pytest.mark.parametrize("when", ["before", "after", "half way"])

@@ -33,7 +33,7 @@ from s3_retriever.storage import (
     tiers,
     verify_index,
 )
-from s3_retriever.storage import folder as storage_folder
+from s3_retriever.storage import save as storage_save
 from s3_retriever.storage.journal import JOURNAL, Journal
 from s3_retriever.storage.tiers import Used, groups_to_write
 
@@ -143,7 +143,7 @@ def test_the_catalogue_is_durable_and_in_one_file(folder):
 
 
 def test_large_documents_are_spread_over_segments(folder, monkeypatch):
-    monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 107)
+    monkeypatch.setattr(storage_save, "SEGMENT_ROWS", 107)
     documents = samples(10, tokens=50)
     save(folder, documents)
     assert index_info(folder).segments == 4
@@ -247,7 +247,7 @@ def test_compacting_merges_all_that_fit_together(folder, monkeypatch):
     assert loaded(folder) == expected(documents)
     save_index(folder, documents=documents, header=HEADER, compact=True)
     assert segment_files(folder) == {path.name}
-    monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 30)
+    monkeypatch.setattr(storage_save, "SEGMENT_ROWS", 30)
     save(folder, [*documents, *(sample(f"e{i}", 20, 50 + i) for i in range(2))])
     save_index(folder, documents=load_index(folder).documents, header=HEADER, compact=True)
     assert verify_index(folder).ok and len(segment_files(folder)) == 2
@@ -272,7 +272,7 @@ def test_what_is_out_of_use_is_written_anew():
 
 def test_random_histories(folder, monkeypatch):
     """With tables, whose maker changes now and then."""
-    monkeypatch.setattr(storage_folder, "SEGMENT_ROWS", 89)
+    monkeypatch.setattr(storage_save, "SEGMENT_ROWS", 89)
     monkeypatch.setattr(tiers, "FAN", 3)
     choose = random.Random(5)
     current = {}

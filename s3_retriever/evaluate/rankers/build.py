@@ -34,7 +34,7 @@ class IndexRanker:
 
     def __init__(self, bench: Bench, **settings: Unpack[SearchSettings]) -> None:
         self._index = copy(bench.index())  # which has read no question yet
-        self._settings: SearchSettings = {**settings, "k": DEPTH}
+        self._settings: SearchSettings = {**settings, "k": DEPTH, "relevance": False}
         self.nbytes = self._index.stats.index_bytes
 
     def rank(self, question: str) -> list[Hit]:
@@ -47,7 +47,8 @@ class SearcherRanker:
     """A variant of ours that the engine does not offer, through a `Searcher`."""
 
     def __init__(self, bench: Bench, searcher: Searcher, config: SearchConfig, nbytes: int) -> None:
-        self._reader, self._searcher, self._config = bench.reader, searcher, config
+        self._reader, self._searcher = bench.reader, searcher
+        self._config = config.replace(relevance=False)  # of a hundred spans, which nobody asks for
         self.nbytes = nbytes
 
     def rank(self, question: str) -> list[Hit]:

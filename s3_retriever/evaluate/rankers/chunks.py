@@ -81,7 +81,7 @@ def standardise(scores: np.ndarray) -> np.ndarray:
 def pack(documents: Sequence[Document], size: int) -> Chunks:
     """Pack whole sentences into chunks of at most `size` characters.
 
-    A sentence that is longer (see `s3_retriever.text.sentences.MAX_CHARACTERS`) stands alone.
+    A sentence that is longer (see `s3_retriever.text.prose.MAX_CHARACTERS`) stands alone.
     """
     places = [
         (number, start, end)

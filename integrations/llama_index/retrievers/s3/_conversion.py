@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from itertools import accumulate
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from llama_index.core.base.llms.types import MessageRole, TextBlock
 from llama_index.core.schema import (
@@ -17,7 +18,7 @@ from llama_index.core.schema import (
     TextNode,
 )
 
-from s3_retriever.adapters.places import beside, is_place, place
+from s3_retriever.adapters.places import beside, is_place, named_columns, place
 from s3_retriever.documents import Document, Draft
 from s3_retriever.engine.intake import as_list
 from s3_retriever.errors import InputError
@@ -116,9 +117,30 @@ def _type_name(kind: ObjectType | str | None) -> str | None:
     return kind.name if isinstance(kind, ObjectType) else kind
 
 
-def from_spans(spans: Iterable[Span]) -> list[NodeWithScore]:
-    """Turn spans into fresh nodes with character offsets, source and score."""
-    return [NodeWithScore(node=_to_node(span), score=float(span.score)) for span in spans]
+Score: TypeAlias = Literal["relevance", "fused"]
+"""What `NodeWithScore.score` is; see `from_spans`."""
+
+
+def from_spans(spans: Sequence[Span], score: Score) -> list[NodeWithScore]:
+    """Turn spans into fresh nodes with character offsets, source and score.
+
+    Args:
+        spans: In any order.
+        score: ``"fused"`` for `Span.score`. ``"relevance"`` for the highest `Span.relevance` of a
+            span and of those that score less, so that sorting by it changes no order; 0 for a lead
+            or tail, and the fused score where the bank tells no relevance.
+    """
+    if score == "fused" or all(span.relevance is None for span in spans):
+        scores = [span.score for span in spans]
+    else:
+        order = sorted(range(len(spans)), key=lambda place: spans[place].score)
+        known = [0.0 if (told := spans[place].relevance) is None else told for place in order]
+        ranked = dict(zip(order, accumulate(known, max), strict=True))
+        scores = [
+            0.0 if span.relevance is None else ranked[place] for place, span in enumerate(spans)
+        ]
+    both = zip(spans, scores, strict=True)
+    return [NodeWithScore(node=_to_node(span), score=float(own)) for span, own in both]
 
 
 def own_metadata(document: Document) -> dict[str, Any]:
@@ -136,9 +158,14 @@ def _to_node(span: Span) -> TextNode:
     own = shown(deepcopy(dict(span.metadata)))
     kept = deepcopy(dict(span.metadata.get(_KEPT, {})))
     style = {name: kept[name] for name in _STYLE if name in kept}
-    metadata = beside(own, *place(span.document_id, span.start, span.end))
-    for kind in ("excluded_embed_metadata_keys", "excluded_llm_metadata_keys"):
-        style[kind] = [*style.get(kind, ()), *(name for name in metadata if name not in own)]
+    told = beside(own, named_columns(span.header))  # which a model that answers is to see
+    metadata = beside(told, *place(span.document_id, span.start, span.end))
+    for kind, shown_there in (
+        ("excluded_embed_metadata_keys", own),
+        ("excluded_llm_metadata_keys", told),
+    ):
+        more = (name for name in metadata if name not in shown_there)
+        style[kind] = [*style.get(kind, ()), *more]
     return TextNode(
         id_=span.id,
         text=span.text,

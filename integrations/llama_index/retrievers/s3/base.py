@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.query_engine import RetrieverQueryEngine
@@ -59,16 +59,23 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
     Args:
         index: The index searched.
         **settings: `similarity_top_k` (most nodes returned), `token_budget`, `scoring`, `bm25`,
-            `exact`, `second_hop`, `bias_tokens`, `order` and `weighing`, explained at
+            `exact`, `second_hop`, `bias_tokens`, `order`, `relevance`, `min_relevance` and
+            `weighing`, explained at
             `s3_retriever.config.SearchConfig`: the index's own where not given, and
             `s3_retriever.UNSET` for the default, whatever the index has; `filters`
             (LlamaIndex ``MetadataFilters``, or a mapping or function as in
-            `s3_retriever.searching.filters.matches`; None for none); `callback_manager`,
+            `s3_retriever.searching.filters.matches`; None for none); `score`, what
+            ``NodeWithScore.score`` is: ``"relevance"``, from 0 to 1 and the same thing for every
+            question, so that a ``similarity_cutoff`` means something (no node has less than one
+            that is ranked below it), or ``"fused"``, the score of the search, which compares
+            within one search only, as it is in any case where the bank tells no relevance;
+            `callback_manager`,
             `object_map`, `objects` and `verbose` as in every LlamaIndex retriever.
 
     Attributes:
         index: The index searched.
         filters: Which source documents may be returned.
+        score: What ``NodeWithScore.score`` is.
 
     Raises:
         InputError: an unknown argument, which is answered with the nearest valid one, or an
@@ -86,6 +93,10 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
         filters = settings.get("filters")
         self.filters: MetadataFilters | Filter | None = None if filters is UNSET else filters
         predicate(to_filter(self.filters))
+        score = settings.get("score", UNSET)
+        self.score: _conversion.Score = "relevance" if score in (None, UNSET) else score
+        if self.score not in get_args(_conversion.Score):
+            raise InputError(f"score={score!r} is invalid: it is 'relevance' or 'fused'")
         self._search = search_config(index.config, _search_settings(settings))
         super().__init__(**{name: settings[name] for name in _FRAMEWORK if name in settings})
 
@@ -257,7 +268,8 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
             _NAMES.get(name, name): UNSET if value is None else value
             for name, value in self._search
         }
-        return type(self)(self.index, **(own | {"filters": self.filters} | settings))
+        own |= {"filters": self.filters, "score": self.score}
+        return type(self)(self.index, **(own | settings))
 
     def get_relevant_documents(self, query: QueryType) -> list[NodeWithScore]:
         """Search, under the name LangChain users know."""
@@ -279,7 +291,7 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         filter = to_filter(self.filters)
         result = self.index.search(query_bundle.query_str, filter=filter, config=self._search)
-        return _conversion.from_spans(result.spans)
+        return _conversion.from_spans(result.spans, self.score)
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await background.run(self._retrieve, query_bundle)
@@ -288,7 +300,7 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
 _NAMES = {"k": "similarity_top_k"}
 _BUILD = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
 _FRAMEWORK = ("callback_manager", "object_map", "objects", "verbose")
-_SETTINGS = (*(_NAMES.get(name, name) for name in SETTINGS), "filters", *_FRAMEWORK)
+_SETTINGS = (*(_NAMES.get(name, name) for name in SETTINGS), "filters", "score", *_FRAMEWORK)
 
 
 def _search_settings(given: Mapping[str, Any]) -> dict[str, Any]:

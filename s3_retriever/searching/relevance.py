@@ -1,0 +1,123 @@
+"""How likely a span is to hold evidence for a question, on a scale that questions share.
+
+Scores compare sentences of one text; what is measured here is the question and the span alone, and
+of the rest of the text only how common its words are. So exact and fast searches, filters and a
+text of a single sentence make no difference.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from s3_retriever.text.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from s3_retriever.searching.peaks import Peak
+    from s3_retriever.searching.scorer import Asked, IndexedText
+
+_BLOCK_NUMBERS = 2**24
+
+
+def relevances(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray | None:
+    """Probabilities that spans hold evidence, ``f64[S]``; None where the bank has no head for it.
+
+    Args:
+        text: The documents.
+        asked: The question without the words that name a document.
+        peaks: S spans, disjoint.
+    """
+    head = text.bank.relevance
+    return None if head is None else head.probabilities(features(text, asked, peaks))
+
+
+def features(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray:
+    """What a question and spans have in common, ``f64[S, F]`` as `FEATURES` names them.
+
+    Of ``"words"``, the share of the question's words that stand in the span, rare ones counting
+    more. Of ``"attention"``, how much of the greatest logits that the question's tokens could have
+    (with a key of length 1) their best tokens of the span give them. Of ``"meaning"``, the cosine
+    of the question and the span's best sentence, and of ``"whole"`` that of the whole span; both 0
+    where the bank has no sentence head. All are 0 where there is nothing to compare.
+
+    Args:
+        text: The documents.
+        asked: As for `relevances`.
+        peaks: Likewise.
+    """
+    columns = [_words(text, asked, peaks), _attention(text, asked, peaks)]
+    columns += _meaning(text, asked, peaks)
+    return np.stack(columns, axis=1)
+
+
+def _words(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray:
+    wanted = list(dict.fromkeys(words(asked.text)))
+    count = len(text.passages)
+    rarity = {
+        word: math.log((count + 1) / (frequency + 0.5))
+        for word, frequency in zip(wanted, text.word_postings.frequencies(wanted), strict=True)
+    }
+    total = sum(rarity.values())
+    if total <= 0:
+        return np.zeros(len(peaks))
+    held = (rarity.keys() & set(words(_text_of(text, peak))) for peak in peaks)
+    return np.array([sum(rarity[word] for word in own) / total for own in held])
+
+
+def _text_of(text: IndexedText, peak: Peak) -> str:
+    passages = text.passages
+    characters = slice(int(passages.start[peak.first]), int(passages.end[peak.last - 1]))
+    return text.documents[int(passages.document[peak.top])].text[characters]
+
+
+def _attention(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray:
+    """``Σ_i w_i · m_i / Σ_i w_i²`` over question tokens i, both means over heads by their weights.
+
+    m_i is the greatest logit inside the span, and w_i the length of the token's calibrated query,
+    so that tokens which ask for nothing in particular count little.
+    """
+    calibration, bounds = text.bank.calibration, text.passages.bounds
+    order = np.argsort([peak.first for peak in peaks])
+    starts = np.array([bounds[peaks[n].first] for n in order], dtype=np.int64)
+    stops = np.array([bounds[peaks[n].last] for n in order], dtype=np.int64)
+    owning = stops > starts
+    found = np.zeros(len(peaks))
+    if not owning.any():
+        return found
+    keys = text.bank.decode(text.codes.ranges(starts, stops)) - text.bank.offset
+    sizes = (stops - starts)[owning]
+    y, shares = calibration.queries(asked.queries), calibration.head_shares
+    lengths = y.norm(dim=2) @ shares
+    most = max(_BLOCK_NUMBERS // len(keys), 1)
+    total = torch.zeros(len(sizes))
+    for first in range(0, len(y), most):
+        block = y[first : first + most]
+        best = torch.zeros(len(sizes), len(block))
+        for head, tap in enumerate(calibration.tap_of_head):
+            best += shares[head] * _peaks_of(keys[:, tap] @ block[:, head].T, sizes)
+        total += best @ lengths[first : first + most]
+    found[order[owning]] = (total / lengths.square().sum().clamp_min(1e-12)).numpy()
+    return found
+
+
+def _peaks_of(logits: Tensor, sizes: np.ndarray) -> Tensor:
+    """Greatest logits ``f32[S, n]`` of runs of tokens, of ``f32[t, n]``."""
+    return torch.from_numpy(np.maximum.reduceat(logits.numpy(), np.cumsum(sizes) - sizes))
+
+
+def _meaning(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> list[np.ndarray]:
+    head = text.bank.sentences
+    if head is None or not peaks:
+        return [np.zeros(len(peaks))] * 2
+    vector = head.question(text.bank.calibration.queries(asked.queries))
+    rows = [text.sums_of(np.arange(peak.first, peak.last)) for peak in peaks]
+    best = [float((normalize(own, dim=1) @ vector).max()) for own in rows]
+    whole = [float(normalize(own.sum(0), dim=0) @ vector) for own in rows]
+    return [np.array(best), np.array(whole)]

@@ -1,0 +1,94 @@
+"""A sample of the sentences, which stands for all in means and deviations of attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from s3_retriever.searching.neighbours import Neighbours
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from s3_retriever.searching.scorer import IndexedText
+
+_RUNS, _RUN = 16, 16  # of sentences
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Some sentences, with the keys of their tokens and of what stands near them.
+
+    Attributes:
+        reach: How far neighbours share.
+        numbers: ``int64[S]``, ascending, in short runs.
+        neighbours: Theirs, S' sentences together.
+        keys: ``f32[t, N, d]``, those that the codes stand for, less `Bank.offset`.
+        firsts: ``int64[S']``, where in these each sentence that has tokens begins.
+        owning: ``bool[S']``, which sentences have any.
+    """
+
+    reach: float
+    numbers: np.ndarray
+    neighbours: Neighbours
+    keys: Tensor
+    firsts: np.ndarray
+    owning: Tensor
+
+    @classmethod
+    def of(cls, text: IndexedText, reach: float) -> Sample:
+        """Take a sample of a text."""
+        passages, count = text.passages, len(text.passages)
+        numbers = np.arange(count)
+        if count > _RUNS * _RUN:
+            firsts = np.linspace(0, count - _RUN, _RUNS).astype(np.int64)
+            numbers = np.unique((firsts[:, None] + np.arange(_RUN)).ravel())
+        neighbours = Neighbours.of(passages, numbers, reach)
+        near, bounds = neighbours.near, passages.bounds
+        _, firsts, owning = tokens_of(bounds, near)
+        codes = text.codes.ranges(bounds[near], bounds[near + 1])
+        keys = text.bank.decode(codes) - text.bank.offset
+        return cls(reach, numbers, neighbours, keys, firsts, torch.from_numpy(owning))
+
+    def shares(self, tap: int, y: Tensor, log_mass: Tensor, without: slice) -> Tensor:
+        """The greatest share of attention in each of the S' sentences.
+
+        Args:
+            tap: The tap that the head reads.
+            y: ``f32[n, d]``, calibrated queries.
+            log_mass: ``f32[n]``, logarithm of the softmax's sum.
+            without: Sentences that are left out.
+
+        Returns:
+            ``f32[S', n]``.
+        """
+        near = self.neighbours.near
+        best = torch.zeros(len(near), len(y))
+        if len(self.firsts):
+            logits = self.keys[:, tap] @ y.T
+            highest = torch.from_numpy(np.maximum.reduceat(logits.numpy(), self.firsts))
+            best[self.owning] = (highest - log_mass).clamp_max_(0).exp_()
+        best[torch.from_numpy((near >= without.start) & (near < without.stop))] = 0
+        return best
+
+
+def tokens_of(
+    bounds: np.ndarray, sentences: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The tokens of some sentences.
+
+    Args:
+        bounds: ``int64[A + 1]``, of `Passages`.
+        sentences: ``int64[C]``, ascending.
+
+    Returns:
+        Their tokens ``int64[t]``, end to end; where in these each sentence that has any begins, and
+        ``bool[C]``, whether a sentence has any.
+    """
+    sizes = bounds[sentences + 1] - bounds[sentences]
+    ends = np.cumsum(sizes)
+    begins = np.repeat(bounds[sentences] - (ends - sizes), sizes)
+    return np.arange(len(begins)) + begins, (ends - sizes)[sizes > 0], sizes > 0
