@@ -157,9 +157,7 @@ def main(args: argparse.Namespace) -> None:
         print(line(name.removesuffix("_seconds"), found[name]))
     late = found["loop_lag_seconds"]
     print(f"sleeps of the loop late by more than 50 ms: {late['over_50_ms']} of {late['sleeps']}")
-    print(
-        f"heat of the spans of a search {found['heat_seconds']:.3f} s; all in {found['seconds']:.1f} s"
-    )
+    print(f"heat of found spans {found['heat_seconds']:.3f} s; all in {found['seconds']:.1f} s")
     write_results("serve_load", args, {"tokens": index.stats.tokens, **found}, backbone, bank)
 
 

@@ -8,13 +8,21 @@ export function placeOf(span) {
   return `${span.citation}, characters ${from}–${span.end.toLocaleString()}`;
 }
 
+function likelihood(relevance) {
+  const words = "how likely this passage holds evidence for the question";
+  return make("span", { class: "likely", title: words }, `${Math.round(100 * relevance)}% likely`);
+}
+
 // A found span in its box; `heat` has a level for each character, or is null.
 export function spanBox(span, heat, more) {
   const letters = Array.from(span.text);
   const none = new Uint8Array(letters.length);
   const number = make("span", { class: "number" }, span.number);
   const pieces = painted(letters, none, heat || none);
-  return hit([number, placeOf(span)], [...pieces, ...more], { hot: heat !== null });
+  if (span.header) pieces.unshift(make("small", { class: "columns-of" }, span.header));
+  const likely = typeof span.relevance === "number" ? [likelihood(span.relevance)] : [];
+  const title = [number, placeOf(span), ...likely];
+  return hit(title, [...pieces, ...more], { hot: heat !== null });
 }
 
 // The list of spans, best first.
