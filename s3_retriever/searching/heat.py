@@ -104,8 +104,10 @@ class HeatMap:
         own, first = self._codes.parts[number], int(self._codes.bounds[number])
         begin = int(np.searchsorted(own.ends, place.start, side="right"))
         stop = max(int(np.searchsorted(own.starts, place.end, side="left")), begin)
-        logits = asking.logits(self._codes.rows(slice(first + begin, first + stop)))
-        weights = self._bank.calibration.head_shares
-        shares = torch.exp(logits - log_mass).view(len(logits), len(weights), -1)
         ends = np.minimum(own.ends[begin:stop], place.end) - place.start
+        weights = self._bank.calibration.head_shares
+        if begin == stop:
+            return Heat(ends.astype(np.int32), np.zeros((0, len(log_mass) // len(weights))))
+        logits = asking.logits(self._codes.rows(slice(first + begin, first + stop)))
+        shares = torch.exp(logits - log_mass).view(len(logits), len(weights), -1)
         return Heat(ends.astype(np.int32), torch.einsum("thn,h->tn", shares, weights).numpy())

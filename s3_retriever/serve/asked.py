@@ -43,6 +43,10 @@ class Settings(BaseModel):
     exact: bool | None = Field(
         default=None, description="Read the codes of every token of a large text."
     )
+    relevance: bool | None = Field(default=None, description="Tell how likely spans are.")
+    min_relevance: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Leave out spans that are less likely to hold evidence."
+    )
     bias_tokens: Annotated[int, Field(ge=0, le=4096)] | None = Field(
         default=None, description="Tokens of lead and tail of each document found, as well."
     )

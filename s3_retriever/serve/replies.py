@@ -21,11 +21,17 @@ class SpanReply(BaseModel):
     start: int
     end: int
     score: float
+    relevance: float | None = Field(
+        default=None, description="How likely it holds evidence, from 0 to 1."
+    )
     parts: dict[str, float] = Field(description="What each kind of evidence gave.")
     tokens: int
     text: str
     citation: str
     metadata: dict[str, Any]
+    header: str | None = Field(
+        default=None, description="Where it begins with a row of a table: the names of its columns."
+    )
 
 
 class SearchReply(BaseModel):

@@ -7,8 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from s3_retriever.documents import Span
+from s3_retriever.codec import JoinedCodes
+from s3_retriever.codec.codes import ARRAYS, TokenCodes
+from s3_retriever.documents import Document, Span
 from s3_retriever.errors import InputError
+from s3_retriever.searching.heat import HeatMap
 from small_corpus import QUESTIONS, SOURCES
 
 WHOLE = [Span(name, 0, len(text), text, 0.0, {}, 1) for name, text in SOURCES.items()]
@@ -56,3 +59,14 @@ def test_a_question_is_checked_without_a_search(tiny_index):
         tiny_index.check("  ")
     with pytest.raises(InputError, match="unknown operator 'foo'"):
         tiny_index.check(QUESTIONS[0], {"topic": {"foo": 1}})
+
+
+def test_a_place_without_tokens_has_no_heat(tiny_index):
+    documents = [Document(name, text) for name, text in SOURCES.items()]
+    codes = [tiny_index._corpus.codes[name] for name in SOURCES]
+    short = TokenCodes(**{name: getattr(codes[0], name)[:3] for name in ARRAYS})
+    heat_map = HeatMap(documents, JoinedCodes([short, *codes[1:]]), tiny_index.bank)
+    text = SOURCES["lighthouse"]
+    queries = tiny_index._question_reader().questions([QUESTIONS[0]])[0].whole.queries
+    (heat,) = heat_map.of(queries, [Span("lighthouse", 90, 99, text[90:99], 0.0, {}, 0)])
+    assert heat.shares.shape == (0, len(queries)) and len(heat.ends) == len(heat.mass) == 0

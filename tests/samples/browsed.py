@@ -44,7 +44,7 @@ def browsed(
         until(page, "document.title !== 'Ask an index'")
         yield page
         browser.close()
-    assert wrong == []
+    assert wrong == [], wrong
 
 
 def until(page: Page, true: str) -> None:

@@ -10,10 +10,13 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from s3_retriever.documents import Document
+from s3_retriever.adapters.spans import span_json
+from s3_retriever.config import SearchFields
+from s3_retriever.documents import Document, Span
 from s3_retriever.engine import EndogenousIndex
-from s3_retriever.serve.asked import DEEPEST
+from s3_retriever.serve.asked import DEEPEST, Settings
 from s3_retriever.serve.document_paths import BLOCK, RANGE, blocks_of, document_paths
+from s3_retriever.serve.replies import SpanReply
 from served import client, told
 from small_corpus import BREAD, NAMES, QUESTIONS, SOURCES
 
@@ -242,3 +245,9 @@ def test_no_other_name_and_no_request_without_the_token(tiny_index, web):
             assert "token" in refused(reply, 401) and reply.headers["www-authenticate"] == "Bearer"
         right = {"Authorization": "Bearer geheim ü".encode(), "Host": "shelf.example"}
         assert guarded.get("/about", headers=right).status_code == 200
+
+
+def test_every_setting_of_a_search_may_be_asked_for():
+    """Weights are the index's own affair."""
+    assert {*Settings.model_fields, "order", "weighing"} == {*SearchFields.model_fields}
+    assert {*SpanReply.model_fields} >= {*span_json(Span("d", 0, 1, "a", 0.0, {}, 1, header="b"))}

@@ -10,6 +10,8 @@ import { readySwitches, settings } from "./switches.js";
 import { readyTheme } from "./theme.js";
 import { showTimes } from "./times.js";
 
+const TOKENS = 100; // more than a span has, as a rule
+
 const source = new Source();
 let about = null;
 let running = null; // what can be stopped
@@ -26,7 +28,11 @@ function busy(controller) {
 }
 
 function stop() {
-  if (running) running.abort();
+  if (running) {
+    running.abort();
+    say("stopped");
+  }
+  at("answer-text").classList.remove("writing");
   busy(null);
 }
 
@@ -55,10 +61,14 @@ async function ask() {
 async function run(question, asked, signal) {
   const write = at("write").checked;
   const path = write ? "/answer" : "/search";
+  const room = Math.max(about.settings.answer.token_budget, TOKENS * asked.k);
+  const body = { question, ...asked, ...(write ? { token_budget: room } : {}) };
   let box = null;
+  let last = null;
   say("asking …");
-  for await (const [name, data] of events(path, { question, ...asked }, signal)) {
+  for await (const [name, data] of events(path, body, signal)) {
     if (signal.aborted) return;
+    last = name;
     if (name === "place") say(placeInQueue(data.place));
     if (name === "error") throw new Error(data.error);
     if (name === "spans" || (name === "done" && !write)) {
@@ -74,6 +84,7 @@ async function run(question, asked, signal) {
       showTimes(data.seconds);
     }
   }
+  if (last !== "done") throw new Error("the server broke off before the end; ask again");
 }
 
 function placeInQueue(place) {

@@ -21,9 +21,8 @@ export async function besides(question, spans, rankers, asked, open, signal) {
 
 function columnOf(tone, title, words, spans, others, open) {
   const boxes = spans.map((span) => {
-    const box = spanBox(span, null, []);
+    const box = spanBox(span, null, [], () => open(span, spans));
     box.classList.toggle("good", others.some((other) => overlap(span, other)));
-    box.addEventListener("click", () => open(span, spans));
     return box;
   });
   const none = spans.length ? [] : [hit("nothing found", [])];

@@ -8,13 +8,27 @@ export function placeOf(span) {
   return `${span.citation}, characters ${from}–${span.end.toLocaleString()}`;
 }
 
-// A found span in its box; `heat` has a level for each character, or is null.
-export function spanBox(span, heat, more) {
+function likelihood(relevance) {
+  const words = "how likely this passage holds evidence for the question";
+  return make("span", { class: "likely", title: words }, `${Math.round(100 * relevance)}% likely`);
+}
+
+// A found span in its box, which `open` is called by; `heat` has a level for each character, or is
+// null.
+export function spanBox(span, heat, more, open) {
   const letters = Array.from(span.text);
   const none = new Uint8Array(letters.length);
   const number = make("span", { class: "number" }, span.number);
   const pieces = painted(letters, none, heat || none);
-  return hit([number, placeOf(span)], [...pieces, ...more], { hot: heat !== null });
+  if (span.header) pieces.unshift(make("small", { class: "columns-of" }, span.header));
+  const likely = typeof span.relevance === "number" ? [likelihood(span.relevance)] : [];
+  const title = [number, placeOf(span), ...likely];
+  const box = hit(title, [...pieces, ...more], { hot: heat !== null });
+  box.setAttribute("tabindex", "0");
+  box.setAttribute("role", "button");
+  box.addEventListener("click", open);
+  box.addEventListener("keydown", (event) => event.key === "Enter" && open());
+  return box;
 }
 
 // The list of spans, best first.
@@ -32,12 +46,7 @@ export class SpanList {
     const boxes = this.spans.map((span, n) => {
       const length = Array.from(span.text).length;
       const levels = heat ? heat.levels(this.order[n], length) : null;
-      const box = spanBox(span, levels, [partsOf(span, this.weighing)]);
-      box.setAttribute("tabindex", "0");
-      box.setAttribute("role", "button");
-      box.addEventListener("click", () => this.choose(span));
-      box.addEventListener("keydown", (event) => event.key === "Enter" && this.choose(span));
-      return box;
+      return spanBox(span, levels, [partsOf(span, this.weighing)], () => this.choose(span));
     });
     const focused = [...at("list").children].indexOf(document.activeElement);
     at("list").replaceChildren(...boxes);
