@@ -65,7 +65,7 @@ def _span(
     if start < end:
         count, own = int(tokens[1] - tokens[0]), document.text[start:end]
         header = _header(text, number, start)
-        yield Span(document.id, start, end, own, score, parts, count, document.at(start), header)
+        yield Span(document.id, start, end, own, score, parts, count, document.at(start), header=header)
 
 
 def _header(text: IndexedText, number: int, start: int) -> str:

@@ -11,14 +11,9 @@ import torch
 from passage_samples import some_passages
 from s3_retriever.config import Weighing
 from s3_retriever.documents import Document
+from s3_retriever.searching.headers import PROSE, RECORD
 from s3_retriever.searching.lexical import LexicalScorer
-from s3_retriever.searching.passages import (
-    PROSE,
-    RECORD,
-    Passages,
-    cut_passages,
-    joined_passages,
-)
+from s3_retriever.searching.passages import Passages, cut_passages, joined_passages
 from s3_retriever.searching.peaks import Peak, pick
 from s3_retriever.searching.scorer import Asked, IndexedText
 from s3_retriever.text.words import codes
