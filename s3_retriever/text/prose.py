@@ -17,9 +17,9 @@ MIN_CHARACTERS = 24
 """A shorter piece ("Yes.", a heading) joins the one that follows it."""
 
 _BREAK = re.compile(
-    r"\n\s*"  # a line end, blank lines with it
-    r"|(?<=[。！？｡।॥።។။།۔։])(?:\s*\n\s*)?"  # full stops of scripts that need no space after them
-    r"|(?<=[.!?…؟])[\"'”’»)\]]*\s+"
+    r"\n\s*"  # a line end, blank lines with it; then full stops that need no space after them
+    r"|(?<=[\u3002\uff01\uff1f\uff61\u0964\u0965\u1362\u17d4\u104b\u0f0d])(?:\s*\n\s*)?"
+    r"|(?<=[.!?…؟\u06d4\u0589])[\"'”’»)\]]*\s+"
 )
 _ABBREVIATION = re.compile(
     r"(?:\b[A-Z]|\b(?:Mr|Mrs|Ms|Dr|St|vs|No|Nos|Jr|Sr|Co|Inc|Ltd|Prof|Gen|Fig|Eq|pp|cf|e\.g|i\.e)"
