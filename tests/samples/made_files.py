@@ -230,9 +230,9 @@ def every_kind(folder: Path) -> dict[str, Path]:
 
 
 def zipped(data: dict[str, str]) -> bytes:
-    """A zip file."""
+    """A zip file, the same at any time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, text in data.items():
-            file.writestr(name, text)
+            file.writestr(zipfile.ZipInfo(name), text)
     return buffer.getvalue()
