@@ -17,12 +17,13 @@ demo: $(VENV)/.installed
 
 # Tests compute with small matrices, for which threads only wait for one another.
 test quick: export OMP_NUM_THREADS ?= 1
+TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TOGETHER)
 
 quick: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not slow"
 
 lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports

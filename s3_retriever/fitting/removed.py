@@ -60,7 +60,7 @@ def without(text: IndexedText, gone: np.ndarray) -> IndexedText | None:
     begins = (ends - sizes)[np.searchsorted(owner, np.arange(len(numbers)))][owner]
     bounds = np.concatenate([[0], np.cumsum(np.diff(passages.bounds)[kept])])
     starts = ends - sizes - begins
-    left = Passages(owner, starts, ends - begins, bounds, passages.headers_of(kept))
+    left = Passages(owner, starts, ends - begins, bounds, passages.header_among(kept))
     known = {"passages": left, "words": text.word_postings.some(kept)}
     if text.bank.sentences is not None:
         known["sums"] = ByteRows.of(text.sums_of(kept))

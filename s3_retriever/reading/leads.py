@@ -89,14 +89,22 @@ def _inside(tokens: TokenizedText, places: Sequence[tuple[int, int]]) -> list[in
 def new_names(question: str, whole: str) -> list[tuple[int, int]]:
     """Characters of the names behind a question that are not in it.
 
-    A name is a word that begins with a capital letter or a digit, other than a stop word. Scripts
-    without capital letters have none but numbers.
+    A name is a word that begins with a capital letter or a digit, other than a stop word. In a text
+    whose letters have no capitals, words in letters that do (Latin among Chinese, say) are names.
     """
     asked = set(words(question))
+    foreign = _has_no_capitals(whole[len(question) :])
     return [
         found.span()
         for found in _WORD.finditer(whole, len(question))
-        if (found[0][0].isupper() or found[0][0].isdigit())
+        if (found[0][0].isupper() or found[0][0].isdigit() or (foreign and found[0][0].islower()))
         and words(found[0])
         and asked.isdisjoint(words(found[0]))
     ]
+
+
+def _has_no_capitals(text: str) -> bool:
+    """Whether most letters of a text are of scripts without capital letters."""
+    letters = [character for character in text if character.isalpha()]
+    cased = sum(letter.isupper() or letter.islower() for letter in letters)
+    return 2 * cased < len(letters)

@@ -29,12 +29,15 @@ class Neighbours:
         places: ``int64[C, R]``, for each of the sentences its own place in `near`, and those of its
             neighbours.
         weights: ``f32[C, R]``, what these count for it, 1 and less; 0 where there are fewer.
-            The header of a row counts 1.
+        rows: ``int64[C'']``, which of the sentences are rows with a header.
+        headers: ``int64[C'']``, the places of their headers in `near`.
     """
 
     near: np.ndarray
     places: Tensor
     weights: Tensor
+    rows: Tensor
+    headers: Tensor
 
     @classmethod
     def of(cls, passages: Passages, numbers: np.ndarray, reach: float) -> Neighbours:
@@ -45,17 +48,17 @@ class Neighbours:
             numbers: ``int64[C]``, ascending, each once.
             reach: As for `Passages.smooth`.
         """
-        header = passages.header[numbers]
-        rows = header >= 0
         columns = [(numbers, np.ones(len(numbers), np.float32))]
-        columns.append((np.where(rows, header, numbers), rows.astype(np.float32)))
         for step in (-1, 1):
             columns.extend(_side(passages, numbers, reach, step))
         others, weights = (np.stack(each, 1) for each in zip(*columns, strict=True))
-        near = union(others)
+        rows = np.flatnonzero(passages.header[numbers] >= 0)
+        headers = passages.header[numbers[rows]]
+        near = union(others.ravel(), headers)
         place = np.zeros(len(passages), dtype=np.int64)
         place[near] = np.arange(len(near))
-        return cls(near, torch.from_numpy(place[others]), torch.from_numpy(weights))
+        found = place[others], weights, rows, place[headers]
+        return cls(near, *map(torch.from_numpy, found))
 
     @property
     def own(self) -> Tensor:
@@ -72,9 +75,12 @@ class Neighbours:
         Returns:
             ``f32[C, n]``.
         """
-        powers = scores.clamp_min(0) ** power
-        summed = embedding_bag(self.places, powers, per_sample_weights=self.weights, mode="sum")
+        positive = scores.clamp_min(0)
+        summed = embedding_bag(
+            self.places, positive**power, per_sample_weights=self.weights, mode="sum"
+        )
         smoothed: Tensor = summed ** (1 / power)
+        smoothed[self.rows] += positive[self.headers]
         return smoothed
 
 
@@ -94,16 +100,17 @@ def lend(
         The numbers of sentences that get anything ``int64[C']``, ascending, and what they get,
         ``f32[C']``.
     """
-    powers = scores.clamp_min(0) ** power
-    own, rows = powers[torch.from_numpy(numbers)], passages.rows_of(numbers)
-    total, reached = powers.clone(), [numbers, rows]
+    positive, rows = scores.clamp_min(0), passages.rows_of(numbers)
+    total, reached = positive**power, [numbers, rows]
+    own = total[torch.from_numpy(numbers)]
     for step in (-1, 1):
         for other, weights in _side(passages, numbers, reach, step):
             total.index_add_(0, torch.from_numpy(other), torch.from_numpy(weights) * own)
             reached.append(other)
-    total[torch.from_numpy(rows)] += powers[torch.from_numpy(passages.header[rows])]
+    total **= 1 / power
+    total[torch.from_numpy(rows)] += positive[torch.from_numpy(passages.header[rows])]
     near = union(*reached)
-    return near, total[torch.from_numpy(near)] ** (1 / power)
+    return near, total[torch.from_numpy(near)]
 
 
 def _side(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from s3_retriever.searching.bm25 import smallest
-from s3_retriever.text.pieces import Kind
+from s3_retriever.searching.headers import PROSE, headers_of, kinds_of, no_places
 from s3_retriever.text.sentences import pieces
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 MIN_NEIGHBOUR_WEIGHT = 0.02
 """`Passages.smooth` leaves out neighbours whose weight is below this."""
-
-PROSE, RECORD = -1, -2
-"""In the place of the number of a header: see `Passages.header`."""
 
 MOST_NEIGHBOURS = 64
 """On each side."""
@@ -151,9 +148,9 @@ class Passages:
         document = np.cumsum(np.diff(self.document[kept], prepend=-1) > 0) - 1
         sizes = np.diff(self.bounds)[kept]
         bounds = np.concatenate([[0], np.cumsum(sizes)])
-        return Passages(document, self.start[kept], self.end[kept], bounds, self.headers_of(kept))
+        return Passages(document, self.start[kept], self.end[kept], bounds, self.header_among(kept))
 
-    def headers_of(self, kept: np.ndarray) -> np.ndarray:
+    def header_among(self, kept: np.ndarray) -> np.ndarray:
         """The `header` of some sentences among themselves, ``int64[A']``.
 
         A row whose header is not among them counts as prose.
@@ -161,7 +158,7 @@ class Passages:
         Args:
             kept: ``bool[A]``.
         """
-        place = _places(len(self))
+        place = no_places(len(self))
         place[np.flatnonzero(kept)] = np.arange(int(kept.sum()))
         header: np.ndarray = place[self.header[kept]]
         return header
@@ -172,16 +169,8 @@ class Passages:
             "counts": smallest(np.bincount(self.document)),
             "ends": smallest(self.end),
             "tokens": smallest(np.diff(self.bounds)),
-            "kinds": self._kinds(),
+            "kinds": kinds_of(self.header),
         }
-
-    def _kinds(self) -> np.ndarray:
-        """``uint8[A]``: the `Kind` of each."""
-        kinds = np.full(len(self), Kind.ROW, dtype=np.uint8)
-        kinds[self.header == PROSE] = Kind.PROSE
-        kinds[self.header == RECORD] = Kind.RECORD
-        kinds[self.header[self.header >= 0]] = Kind.HEADER
-        return kinds
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Passages:
@@ -198,7 +187,7 @@ class Passages:
         first = np.diff(document, prepend=-1) > 0
         start = np.where(first, 0, np.concatenate([[0], end[:-1]]))
         bounds = np.concatenate([[0], np.cumsum(arrays["tokens"], dtype=np.int64)])
-        return cls(document, start, end, bounds, _headers(arrays["kinds"], first))
+        return cls(document, start, end, bounds, headers_of(arrays["kinds"], first))
 
     def rows_of(self, numbers: np.ndarray) -> np.ndarray:
         """The rows of some sentences that are headers: ``int64[R]``, ascending.
@@ -209,8 +198,8 @@ class Passages:
         asked = np.zeros(len(self), dtype=bool)
         asked[numbers] = True
         rows = np.flatnonzero(self.header >= 0)
-        found: np.ndarray = rows[asked[self.header[rows]]]
-        return found
+        own: np.ndarray = rows[asked[self.header[rows]]]
+        return own
 
     def best_of_document(self, candidates: np.ndarray, scores: Tensor) -> Tensor:
         """Give every candidate ``int64[C]`` the highest score ``f32[C]`` in its document."""
@@ -233,7 +222,7 @@ class Passages:
         """
         positive = scores.clamp_min(0)
         shared = self._with_neighbours(positive**power, reach) ** (1 / power)
-        return self._with_headers(shared, positive)
+        return self._withheaders_of(shared, positive)
 
     def spread(self, values: Tensor, reach: float) -> Tensor:
         """Add to the values of sentences those of their neighbours, ``exp(-|a - b| / reach)`` each.
@@ -242,7 +231,7 @@ class Passages:
             values: ``f32[A, …]``.
             reach: In characters; see `smooth`, also for rows and records.
         """
-        return self._with_headers(self._with_neighbours(values, reach), values)
+        return self._withheaders_of(self._with_neighbours(values, reach), values)
 
     def _with_neighbours(self, values: Tensor, reach: float) -> Tensor:
         total = values.clone()
@@ -252,7 +241,7 @@ class Passages:
             total[:-r] += values[r:] * weight
         return total
 
-    def _with_headers(self, total: Tensor, values: Tensor) -> Tensor:
+    def _withheaders_of(self, total: Tensor, values: Tensor) -> Tensor:
         rows, headers = self._rows
         if len(rows):
             total[rows] += values[headers]
@@ -298,28 +287,7 @@ def cut_passages(documents: Sequence[Document], ends: Sequence[np.ndarray]) -> P
         owned.append(np.bincount(home, minlength=len(cut))[: len(cut)])
     number, start, end, kinds = np.concatenate(found).T.copy()
     bounds = np.concatenate([[0], np.cumsum(np.concatenate(owned))])
-    return Passages(number, start, end, bounds, _headers(kinds, start == 0))
-
-
-def _headers(kinds: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """What `Passages.header` says of sentences.
-
-    Args:
-        kinds: ``int[A]``, a `Kind` of each sentence.
-        first: ``bool[A]``, which begin a document.
-    """
-    numbers = np.arange(len(kinds))
-    last = np.maximum.accumulate(np.where(first | (kinds == Kind.HEADER), numbers, 0))
-    header = np.where((kinds == Kind.ROW) & (kinds[last] == Kind.HEADER), last, PROSE)
-    header[kinds == Kind.RECORD] = RECORD
-    return header
-
-
-def _places(sentences: int) -> np.ndarray:
-    """Where sentences are put, nowhere yet; `PROSE` and `RECORD`, as indices, stay themselves."""
-    places = np.full(sentences + 2, PROSE)
-    places[RECORD] = RECORD
-    return places
+    return Passages(number, start, end, bounds, headers_of(kinds, start == 0))
 
 
 def blocks(bounds: np.ndarray, block_tokens: int) -> Iterator[tuple[int, int]]:

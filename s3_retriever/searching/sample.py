@@ -26,7 +26,7 @@ class Sample:
         reach: How far neighbours share.
         numbers: ``int64[S]``, ascending, in short runs.
         neighbours: Theirs, S' sentences together.
-        keys: ``f32[t, N, d]``, those that the codes stand for, less `Bank.offset`.
+        keys: ``f32[N, t, d]``, those that the codes stand for, less `Bank.offset`.
         firsts: ``int64[S']``, where in these each sentence that has tokens begins.
         owning: ``bool[S']``, which sentences have any.
     """
@@ -50,7 +50,7 @@ class Sample:
         near, bounds = neighbours.near, passages.bounds
         _, firsts, owning = tokens_of(bounds, near)
         codes = text.codes.ranges(bounds[near], bounds[near + 1])
-        keys = text.bank.decode(codes) - text.bank.offset
+        keys = (text.bank.decode(codes) - text.bank.offset).transpose(0, 1).contiguous()
         return cls(reach, numbers, neighbours, keys, firsts, torch.from_numpy(owning))
 
     def shares(self, tap: int, y: Tensor, log_mass: Tensor, without: slice) -> Tensor:
@@ -68,7 +68,7 @@ class Sample:
         near = self.neighbours.near
         best = torch.zeros(len(near), len(y))
         if len(self.firsts):
-            logits = self.keys[:, tap] @ y.T
+            logits = self.keys[tap] @ y.T
             highest = torch.from_numpy(np.maximum.reduceat(logits.numpy(), self.firsts))
             best[self.owning] = (highest - log_mass).clamp_max_(0).exp_()
         best[torch.from_numpy((near >= without.start) & (near < without.stop))] = 0

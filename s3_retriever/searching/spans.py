@@ -81,9 +81,8 @@ def _span(
     start, end = trim(document.text, int(characters[0]), int(characters[1]))
     if start < end:
         count, own = int(tokens[1] - tokens[0]), document.text[start:end]
-        header = _header(text, number, start)
-        at = document.at(start)
-        yield Span(document.id, start, end, own, score, parts, count, at, header=header)
+        told, header = document.at(start), _header(text, number, start)
+        yield Span(document.id, start, end, own, score, parts, count, told, header=header)
 
 
 def _header(text: IndexedText, number: int, start: int) -> str:

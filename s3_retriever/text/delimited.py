@@ -95,7 +95,8 @@ def _table(text: str, lines: Sequence[Line], first: int, mark: str) -> list[_Rec
 
 def _can_begin(cells: Sequence[str], mark: str) -> bool:
     begun = bool(cells[0].strip()) or mark == ","  # the column of an index has no name
-    return len(cells) > 1 and begun and bool(cells[-1].strip())
+    named = all(any(map(str.isalnum, cell)) for cell in cells if cell.strip())
+    return len(cells) > 1 and begun and bool(cells[-1].strip()) and named
 
 
 def _is_table(text: str, lines: Sequence[Line], found: Sequence[_Record], mark: str) -> bool:

@@ -20,7 +20,7 @@ from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex, folder_store
 from s3_retriever.errors import IndexFileError
-from s3_retriever.searching import searcher, tables
+from s3_retriever.searching import sample, searcher, tables
 from s3_retriever.storage import index_info, stored_version, verify_index
 from s3_retriever.storage import tiers as storage_tiers
 from s3_retriever.storage.segments import file_digest
@@ -120,6 +120,8 @@ def test_the_first_question_after_load_reads_the_codes_of_candidates_alone(
     index = load()
     monkeypatch.setattr(searcher, "CANDIDATES", 20)
     monkeypatch.setattr(searcher, "LEAD_CANDIDATES", 20)
+    monkeypatch.setattr(sample, "_RUNS", 2)
+    monkeypatch.setattr(sample, "_RUN", 4)
     read: list[int] = []
     ranges = JoinedCodes.ranges
 

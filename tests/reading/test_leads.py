@@ -42,6 +42,12 @@ def test_a_text_without_new_names(text: str) -> None:
     assert named(QUESTION, f"{QUESTION} {text}") == []
 
 
+def test_words_with_capitals_are_names_among_letters_without() -> None:
+    text = "它由 openai 和 Finch 在 1871 年创办于海边的一座小城之中"
+    assert named("谁创办了它", f"谁创办了它 {text}") == ["openai", "Finch", "1871"]
+    assert named(QUESTION, f"{QUESTION} openai and Finch") == ["Finch"]
+
+
 def test_the_tokens_of_names_ask_as_they_stand_behind_the_question(tiny_backbone: Backbone) -> None:
     bank = make_bank(tiny_backbone)
     texts = ["the bees", SPAN, f"{SPAN} {SPAN}"]
