@@ -88,7 +88,7 @@ def serving(index: EndogenousIndex, lag: Lag) -> Iterator[str]:
         await server.serve(sockets=[own])
         watching.cancel()
 
-    with socket.socket() as own:
+    with socket.socket(proto=socket.IPPROTO_TCP) as own:
         own.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=lambda: asyncio.run(run(own)))
         thread.start()

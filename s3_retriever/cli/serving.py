@@ -129,8 +129,11 @@ def _listening(host: str, port: int) -> socket.socket:
     if not 0 <= port < 2**16:
         raise InputError(f"there is no port {port}; choose one below 65536 with --port")
     try:
-        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind)
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[
+            0
+        ]
+        # by its protocol asyncio knows that small pieces must not wait for one another
+        listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(place)

@@ -107,7 +107,9 @@ class HeatMap:
         ends = np.minimum(own.ends[begin:stop], place.end) - place.start
         weights = self._bank.calibration.head_shares
         if begin == stop:
-            return Heat(ends.astype(np.int32), np.zeros((0, len(log_mass) // len(weights))))
+            return Heat(
+                ends.astype(np.int32), np.zeros((0, len(log_mass) // len(weights)), np.float32)
+            )
         logits = asking.logits(self._codes.rows(slice(first + begin, first + stop)))
         shares = torch.exp(logits - log_mass).view(len(logits), len(weights), -1)
         return Heat(ends.astype(np.int32), torch.einsum("thn,h->tn", shares, weights).numpy())

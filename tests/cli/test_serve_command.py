@@ -31,6 +31,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def run(self: uvicorn.Server, sockets: list[socket.socket]) -> None:
         assert sockets[0].getsockname()[1] > 0
+        assert sockets[0].proto == socket.IPPROTO_TCP  # else pieces wait for one another
         apps.append(self.config.app)
 
     monkeypatch.setattr(uvicorn.Server, "run", run)

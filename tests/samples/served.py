@@ -37,7 +37,7 @@ def listening(index: EndogenousIndex, **settings: Any) -> Iterator[str]:
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan="on")
     )
-    with socket.socket() as own:
+    with socket.socket(proto=socket.IPPROTO_TCP) as own:
         own.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [own]})
         thread.start()
