@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from s3_retriever.reading.questions import head_queries
+from s3_retriever.text.languages import language_of
 from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
@@ -92,14 +93,15 @@ def new_names(question: str, whole: str) -> list[tuple[int, int]]:
     A name is a word that begins with a capital letter or a digit, other than a stop word. In a text
     whose letters have no capitals, words in letters that do (Latin among Chinese, say) are names.
     """
-    asked = set(words(question))
+    language = language_of(whole)
+    asked = set(words(question, language))
     foreign = _has_no_capitals(whole[len(question) :])
     return [
         found.span()
         for found in _WORD.finditer(whole, len(question))
         if (found[0][0].isupper() or found[0][0].isdigit() or (foreign and found[0][0].islower()))
-        and words(found[0])
-        and asked.isdisjoint(words(found[0]))
+        and (own := words(found[0], language))
+        and asked.isdisjoint(own)
     ]
 
 

@@ -101,7 +101,7 @@ class IndexedText:
 
     @property
     def word_postings(self) -> WordPostings:
-        """The words of each sentence, as `s3_retriever.text.words.words` has them."""
+        """The words of each sentence, by the language of its document."""
         return self._tables.words
 
     @cached_property
