@@ -105,9 +105,14 @@ class IndexedText:
         return self._tables.words
 
     @cached_property
+    def document_postings(self) -> WordPostings:
+        """The words of each document."""
+        return self.word_postings.grouped(self.passages.document)
+
+    @cached_property
     def document_bm25(self) -> Bm25:
         """BM25 of whole documents."""
-        return Bm25(self.word_postings.grouped(self.passages.document))
+        return Bm25(self.document_postings)
 
 
 class Scorer(Protocol):

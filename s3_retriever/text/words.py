@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import regex
@@ -28,6 +27,7 @@ _IDENTIFIER = regex.compile(
     r"\p{L}\p{L}+_\p{L}\p{L}|^\p{Ll}{2,}\p{Lu}|(?:\p{Lu}\p{Ll}+){3}"
 )  # no names such as StubHub
 _FORMS = regex.compile(r"[\uFB00-\uFDFF\uFE70-\uFEFC\uFF01-\uFFEF]+")
+_CHARACTER = regex.compile(r"\X")
 _PERSIAN = frozenset("پچژگیک\u200c")
 _UNSPACED = regex.compile(
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}ー々]+"
@@ -86,6 +86,19 @@ def _plain(text: str) -> Iterator[str]:
         yield from _spelled(found)
 
 
+def places(text: str, first: int = 0) -> Iterator[tuple[int, int]]:
+    """Characters of the words of a text from one on, in order; pairs of an unspaced run overlap."""
+    for found in _WORD.finditer(text, first):
+        at = found.start()
+        for run in _UNSPACED.finditer(text, *found.span()):
+            if run.start() > at:
+                yield at, run.start()
+            yield from _pair_places(text, *run.span())
+            at = run.end()
+        if at < found.end():
+            yield at, found.end()
+
+
 def codes(text: str) -> list[str]:
     """Words that hang together by marks and hold a digit, whole: ``2023-03-05``, ``KX-204``.
 
@@ -103,26 +116,15 @@ def _spelled(word: str) -> Iterator[str]:
             parts = [part.lower() for part in _PART.findall(word)]
             yield from parts if len(parts) > 1 else ()
         return
-    at = 0
-    for run in _UNSPACED.finditer(word):
-        if run.start() > at:
-            yield _lower(word[at : run.start()])
-        yield from _pairs(run[0])
-        at = run.end()
-    if at < len(word):
-        yield _lower(word[at:])
+    for start, end in places(word):
+        yield word[start:end].lower().replace("i\u0307", "i")  # of İ, which Turkish writes as i
 
 
-def _lower(word: str) -> str:
-    return word.lower().replace("i\u0307", "i")  # of İ, which Turkish writes as i
-
-
-def _pairs(run: str) -> Iterator[str]:
-    characters = regex.findall(r"\X", run)
-    if len(characters) == 1:
-        yield run
-    for first, second in pairwise(characters):
-        yield first + second
+def _pair_places(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Each two characters that stand together, with their marks; a single one alone."""
+    ends = [found.end() for found in _CHARACTER.finditer(text, first, last)]
+    starts = [first, *ends[:-1]]
+    yield from zip(starts, ends[1:] or ends, strict=False)
 
 
 @lru_cache(_STEMS_KEPT)
