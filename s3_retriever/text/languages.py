@@ -24,6 +24,7 @@ MARGIN = 2
 """So many times as many function words of the language as of English: names hold some, too."""
 
 _LATIN = regex.compile(r"\b\p{Latin}[\p{L}\p{M}]*")
+_LATIN_LETTER, _LETTER = regex.compile(r"\p{Latin}"), regex.compile(r"\p{L}")
 _OWN = {
     language: frozenset(word for word in words - FUNCTION_WORDS[ENGLISH] if len(word) > 1)
     for language, words in FUNCTION_WORDS.items()
@@ -53,3 +54,8 @@ def language_of(text: str) -> str:
     own = [counts[word] for word in counts.keys() & _OWN[best]]
     enough = len(own) >= LEAST_WORDS and sum(own) >= LEAST_SHARE * counts.total()
     return best if enough and totals[best] >= MARGIN * totals[ENGLISH] else ENGLISH
+
+
+def in_latin_letters(text: str) -> bool:
+    """Whether at least half of the letters of a text are Latin."""
+    return text.isascii() or 2 * len(_LATIN_LETTER.findall(text)) >= len(_LETTER.findall(text))
