@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from s3_retriever.searching.bm25 import Bm25
 from s3_retriever.searching.tables import OwnTables
+from s3_retriever.text.prose import density
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +76,11 @@ class IndexedText:
         passages = self.passages
         places = zip(passages.document, passages.start, passages.end, strict=True)
         return [self.documents[number].text[start:end] for number, start, end in places]
+
+    def density(self, sentence: int) -> int:
+        """How many Latin letters a character of a sentence stands for, by its number."""
+        own, passages = self.documents[int(self.passages.document[sentence])], self.passages
+        return density(own.text[passages.start[sentence] : passages.end[sentence]])
 
     @cached_property
     def _tables(self) -> Tables:

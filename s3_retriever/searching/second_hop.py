@@ -64,7 +64,7 @@ def hop_sources(text: IndexedText, scores: Scores) -> list[HopSource]:
     least = float(left.max()) + weighing.hop_temperature * math.log(weighing.hop_least)
     sources: list[HopSource] = []
     while len(sources) < weighing.hop_sources:
-        peaks = pick(left.numpy(), passages, 1, weighing.span_characters)
+        peaks = pick(left.numpy(), passages, 1, weighing.span_characters, text.density)
         if not peaks or left[peaks[0].top] < least:
             break
         sources.append(_source(text, peaks[0], float(left[peaks[0].top])))

@@ -16,7 +16,7 @@ from s3_retriever.documents import Document
 from s3_retriever.searching.bm25 import WordPostings
 from s3_retriever.searching.fusion import Scores
 from s3_retriever.searching.passages import cut_passages
-from s3_retriever.searching.peaks import Peak
+from s3_retriever.searching.peaks import Peak, of_latin
 from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.second_hop import HopSource, hop_sources, with_hop
 from s3_retriever.searching.tables import OwnTables
@@ -25,7 +25,10 @@ from s3_retriever.text.names import Naming, new_names
 PASSAGES = some_passages([[100] * 3, [100] * 2, [100] * 4])
 POSTINGS = WordPostings.of([[]] * len(PASSAGES))
 TEXT: Any = SimpleNamespace(
-    passages=PASSAGES, documents=[SimpleNamespace(text="x" * 400)] * 3, word_postings=POSTINGS
+    passages=PASSAGES,
+    documents=[SimpleNamespace(text="x" * 400)] * 3,
+    word_postings=POSTINGS,
+    density=of_latin,
 )
 WEIGHING = Weighing(hop=0.8, hop_temperature=2.0)
 
