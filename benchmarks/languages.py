@@ -18,7 +18,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from common import arguments, write
+from common import arguments, load, write
 from rank_bm25 import BM25Okapi
 
 from s3_retriever import EndogenousIndex
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from s3_retriever import Document
+    from s3_retriever.backbone import Backbone
+    from s3_retriever.codec import Bank
     from s3_retriever.fitting import LabelledSet
 
     Rank = Callable[[str], list[Hit]]
@@ -93,10 +95,10 @@ def plain(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def rankers(documents: Sequence[Document]) -> dict[str, Rank]:
+def rankers(documents: Sequence[Document], backbone: Backbone, bank: Bank) -> dict[str, Rank]:
     """All of them, over some documents."""
     own = Sentences.of(documents)
-    index = EndogenousIndex.build(documents, progress=False)
+    index = EndogenousIndex.build(documents, model=backbone, bank=bank, progress=False)
     spoken = sorted(set(own.languages))
     ours = [words(text, said) for text, said in zip(own.texts, own.languages, strict=True)]
     return {
@@ -139,14 +141,16 @@ def main() -> None:
     parser.add_argument("--languages", nargs="+", choices=LANGUAGES, default=list(LANGUAGES))
     args = parser.parse_args()
     sets = [load_set(DATA / language) for language in args.languages]
+    backbone, bank = load("smollm2", "fp32")
     figures = {}
     for one in sets:
-        figures[one.name] = compared(one.name, rankers(one.documents), one)
-    together = rankers([document for one in sets for document in one.documents])
+        figures[one.name] = compared(one.name, rankers(one.documents, backbone, bank), one)
+    documents = [document for one in sets for document in one.documents]
+    together = rankers(documents, backbone, bank)
     for one in sets:
         name = f"{one.name}, together"
         figures[name] = compared(name, together, one)
-    write("languages", args, {"best": BEST, "figures": figures})
+    write("languages", args, {"best": BEST, "figures": figures}, backbone, bank)
 
 
 if __name__ == "__main__":
