@@ -118,7 +118,8 @@ class Weighing(Config):
         hop_temperature: A source span d below the best one counts ``exp(-d / hop_temperature)``,
             and a direct answer likewise; see `s3_retriever.searching.second_hop.with_hop`.
         hop_least: A source span that counts less leads nowhere and is not read.
-        span_characters: A span grows by whole sentences until it has so many characters.
+        span_characters: A span grows by whole sentences until it has so many characters; in dense
+            scripts a half or a third of them.
         others: Weights of further scorers, by their names in `s3_retriever.searching.scorers`.
     """
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from s3_retriever.text.languages import language_of
 from s3_retriever.text.sentences import sentences, trim
-from s3_retriever.text.words import words
+from s3_retriever.text.words import asked_words, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +50,9 @@ class Citing:
     def __init__(self, spans: Sequence[Span]) -> None:
         self.text = ""
         self._told = 0
-        self._words = [{*words(span.text)} for span in spans]
+        languages = [language_of(span.text) for span in spans]
+        both = zip(languages, spans, strict=True)
+        self._words = [(language, {*words(span.text, language)}) for language, span in both]
         self._scores = [span.score for span in spans]
 
     def add(self, piece: str) -> list[Citation]:
@@ -81,7 +84,8 @@ class Citing:
 
     def _source(self, sentence: str) -> int | None:
         """The number of the span that has most of a sentence's words; of equals, the best one."""
-        asked = {*words(sentence)}
-        shares = [len(asked & own) / len(asked) if asked else 0.0 for own in self._words]
+        asked = {language: {*asked_words(sentence, [language])} for language, _ in self._words}
+        both = [(asked[language], own) for language, own in self._words]
+        shares = [len(said & own) / len(said) if said else 0.0 for said, own in both]
         order = sorted(range(len(shares)), key=lambda n: (-shares[n], -self._scores[n]))
         return order[0] + 1 if order and shares[order[0]] >= SHARE else None

@@ -89,7 +89,8 @@ def _second_hop(
             sources.append(searcher.hop_sources(own))
     with clock.reading():
         both = zip(questions, sources, strict=True)
-        leads = iter(reader.leads([(q, source.text) for q, own in both for source in own]))
+        spans = [(question, one.text, one.naming) for question, own in both for one in own]
+        leads = iter(reader.leads(spans))
     again = []
     for number, own in enumerate(scores):
         asked = [_led(next(leads)) for _ in sources[number]]

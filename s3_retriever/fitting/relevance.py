@@ -107,7 +107,7 @@ def _example(
         asked = Asked(read.what.text, read.what.queries, place=place)
     (scores,) = searcher.score([asked], _SEARCH)
     total = scores.over(len(text.passages), -np.inf).numpy()
-    peaks = pick(total, text.passages, _SEARCH.k, _SEARCH.weighing.span_characters)
+    peaks = pick(total, text.passages, _SEARCH.k, _SEARCH.weighing.span_characters, text.density)
     held = np.zeros(len(text.passages), dtype=bool)
     if question is not None:
         held = holding(text, question.evidence)

@@ -9,14 +9,13 @@ own tokens did. The memory this takes is that of three spans.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from s3_retriever.reading.questions import head_queries
-from s3_retriever.text.words import words
+from s3_retriever.text.names import new_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +25,10 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone, TokenizedText
     from s3_retriever.codec import Bank
     from s3_retriever.config import ScanConfig
+    from s3_retriever.text.names import Naming
 
 _LONGEST = 400
 """Characters of a span that are read."""
-
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +46,25 @@ class Lead:
 
 
 def read_leads(
-    backbone: Backbone, bank: Bank, spans: Sequence[tuple[str, str]], config: ScanConfig
+    backbone: Backbone, bank: Bank, spans: Sequence[tuple[str, str, Naming]], config: ScanConfig
 ) -> list[Lead]:
     """Read spans behind their questions, all in the same batches, and return what they name.
 
     Args:
         backbone: The model.
         bank: Says which heads to read.
-        spans: Of each its question, as it was asked, and its text.
+        spans: Of each its question, as it was asked, its text, and how names are told there.
         config: The preamble, and the size of a batch.
 
     Returns:
         One lead for each span, without names where it names nothing new, or does not fit the
         model's window behind the question.
     """
-    wholes = [f"{question} {text.strip()[:_LONGEST]}" for question, text in spans]
+    wholes = [f"{question} {text.strip()[:_LONGEST]}" for question, text, _ in spans]
     tokens = backbone.text.encode_batch(wholes)
     places = [
-        new_names(question, whole) if len(read) <= backbone.spec.max_positions else []
-        for (question, _), whole, read in zip(spans, wholes, tokens, strict=True)
+        new_names(question, whole, naming) if len(read) <= backbone.spec.max_positions else []
+        for (question, _, naming), whole, read in zip(spans, wholes, tokens, strict=True)
     ]
     asking = [number for number, named in enumerate(places) if named]
     rows = head_queries(backbone, bank.calibration.heads, [wholes[n] for n in asking], config)
@@ -84,27 +82,3 @@ def _inside(tokens: TokenizedText, places: Sequence[tuple[int, int]]) -> list[in
         for number, (start, end) in enumerate(zip(tokens.starts, tokens.ends, strict=True))
         if any(start < last and first < end for first, last in places)
     ]
-
-
-def new_names(question: str, whole: str) -> list[tuple[int, int]]:
-    """Characters of the names behind a question that are not in it.
-
-    A name is a word that begins with a capital letter or a digit, other than a stop word. In a text
-    whose letters have no capitals, words in letters that do (Latin among Chinese, say) are names.
-    """
-    asked = set(words(question))
-    foreign = _has_no_capitals(whole[len(question) :])
-    return [
-        found.span()
-        for found in _WORD.finditer(whole, len(question))
-        if (found[0][0].isupper() or found[0][0].isdigit() or (foreign and found[0][0].islower()))
-        and words(found[0])
-        and asked.isdisjoint(words(found[0]))
-    ]
-
-
-def _has_no_capitals(text: str) -> bool:
-    """Whether most letters of a text are of scripts without capital letters."""
-    letters = [character for character in text if character.isalpha()]
-    cased = sum(letter.isupper() or letter.islower() for letter in letters)
-    return 2 * cased < len(letters)

@@ -9,6 +9,7 @@ import torch
 
 from s3_retriever.errors import InputError
 from s3_retriever.reading.chunks import prefix_ids
+from s3_retriever.text.languages import in_latin_letters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,12 @@ def read_questions(
 
 
 def _parted(whole: ReadWords, tokens: TokenizedText, places: PlaceHead) -> Question:
-    """Take the words that name a document out of a question."""
+    """Take the words that name a document out of a question.
+
+    The head that finds them has learnt from English: a question in other letters stays whole.
+    """
+    if not in_latin_letters(whole.text):
+        return Question(whole, whole)
     clause = places.clause(whole.queries)
     if clause.start == clause.stop:
         return Question(whole, whole)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from s3_retriever.text.languages import LANGUAGES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -26,6 +28,8 @@ class WordPostings:
         texts: ``int[P]``, ascending for each word.
         counts: ``int[P]``, how often the word occurs there.
         lengths: ``int[R]``, words of each text.
+        languages: ``int[R]``, the number in `LANGUAGES` of that by which each text's words are
+            stemmed.
     """
 
     vocabulary: Mapping[str, int]
@@ -33,10 +37,18 @@ class WordPostings:
     texts: np.ndarray
     counts: np.ndarray
     lengths: np.ndarray
+    languages: np.ndarray
 
     @classmethod
-    def of(cls, texts: Iterable[Sequence[str]]) -> Self:
-        """Invert the words of some texts."""
+    def of(
+        cls, texts: Iterable[Sequence[str]], languages: Sequence[int] | np.ndarray | None = None
+    ) -> Self:
+        """Invert the words of some texts.
+
+        Args:
+            texts: R texts.
+            languages: ``int[R]``, as the attribute; English by default.
+        """
         vocabulary: dict[str, int] = {}
         rows = [
             np.fromiter((vocabulary.setdefault(word, len(vocabulary)) for word in words), np.int32)
@@ -45,7 +57,14 @@ class WordPostings:
         lengths = np.fromiter(map(len, rows), np.int32, len(rows))
         words = np.concatenate([*rows, np.zeros(0, np.int32)]).astype(np.int64)
         places = np.repeat(np.arange(len(rows)), lengths)
-        return cls(vocabulary, *_counted(words, places, len(vocabulary), len(rows)), lengths)
+        spoken = np.zeros(len(rows)) if languages is None else np.asarray(languages)
+        counted = _counted(words, places, len(vocabulary), len(rows))
+        return cls(vocabulary, *counted, lengths, spoken.astype(np.uint8))
+
+    @cached_property
+    def spoken(self) -> tuple[str, ...]:
+        """The languages of the texts by name, each once, in the order of `LANGUAGES`."""
+        return tuple(LANGUAGES[number] for number in np.unique(self.languages))
 
     def frequencies(self, words: Sequence[str]) -> np.ndarray:
         """In how many of the texts each of some words occurs, ``int64[n]``."""
@@ -57,7 +76,8 @@ class WordPostings:
         """Postings of texts joined into longer ones.
 
         Args:
-            groups: ``int[R]``, ascending: the number of the text that each becomes part of.
+            groups: ``int[R]``, ascending: the number of the text that each becomes part of. Those
+                that become one are of one language.
         """
         size = int(groups[-1]) + 1
         sizes = _sizes(self.starts)
@@ -67,7 +87,10 @@ class WordPostings:
         word, text = np.divmod(pairs[firsts], size)
         starts = np.concatenate([[0], np.cumsum(np.bincount(word, minlength=len(sizes)))])
         lengths = np.bincount(groups, self.lengths, size).astype(np.int32)
-        return WordPostings(self.vocabulary, starts, text.astype(np.int32), counts, lengths)
+        languages = np.zeros(size, self.languages.dtype)
+        languages[groups] = self.languages
+        joined = text.astype(np.int32)
+        return WordPostings(self.vocabulary, starts, joined, counts, lengths, languages)
 
     def some(self, kept: np.ndarray) -> WordPostings:
         """Postings of some of the texts, renumbered from 0.
@@ -85,6 +108,7 @@ class WordPostings:
             (np.cumsum(kept) - 1)[self.texts[holding]].astype(np.int32),
             self.counts[holding],
             self.lengths[kept],
+            self.languages[kept],
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -104,15 +128,17 @@ class WordPostings:
         vocabulary = (
             {word: number for number, word in enumerate(words.split("\n"))} if words else {}
         )
-        starts, texts, counts, lengths = (arrays[name] for name in _ARRAYS)
+        starts, texts, counts, lengths, languages = (arrays[name] for name in _ARRAYS)
         if len(starts) != len(vocabulary) + 1 or not len(texts) == len(counts) == starts[-1]:
             raise ValueError("the postings of words are cut short")
         if len(texts) and texts.max() >= len(lengths):
             raise ValueError("words are said to be in sentences that there are not")
-        return cls(vocabulary, starts, texts, counts, lengths)
+        if len(languages) != len(lengths) or languages.max(initial=0) >= len(LANGUAGES):
+            raise ValueError("words are said to be of languages that there are not")
+        return cls(vocabulary, starts, texts, counts, lengths, languages)
 
 
-_ARRAYS = ("starts", "texts", "counts", "lengths")
+_ARRAYS = ("starts", "texts", "counts", "lengths", "languages")
 
 
 def joined_postings(parts: Sequence[WordPostings]) -> WordPostings:
@@ -143,7 +169,8 @@ def joined_postings(parts: Sequence[WordPostings]) -> WordPostings:
         free[own] += size
         first += len(part.lengths)
     lengths = np.concatenate([part.lengths.astype(np.int32) for part in parts])
-    return WordPostings(vocabulary, starts, texts, counts, lengths)
+    languages = np.concatenate([part.languages for part in parts])
+    return WordPostings(vocabulary, starts, texts, counts, lengths, languages)
 
 
 def _sizes(starts: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from s3_retriever.searching.bm25 import Bm25
 from s3_retriever.searching.fusion import standardise, standardise_some
 from s3_retriever.searching.neighbours import lend
-from s3_retriever.text.words import codes, words
+from s3_retriever.text.words import asked_words, codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,8 @@ class LexicalScorer:
     """
 
     def __init__(self, text: IndexedText) -> None:
-        self._passages, self._ranker = text.passages, Bm25(text.word_postings)
+        self._passages, self._postings = text.passages, text.word_postings
+        self._ranker = Bm25(self._postings)
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`; all 0 where no word is shared."""
@@ -46,14 +47,18 @@ class LexicalScorer:
         may be a key.
         """
         values, alone = torch.zeros(len(self._passages)), self._passages.alone
-        holding, scores = self._ranker.scores(_all_words(asked.text))
+        holding, scores = self._ranker.scores(self._words(asked.text))
         values[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
         if asked.place is not None and alone.any():
-            named, scores = self._ranker.scores(_all_words(asked.whole or asked.text))
+            named, scores = self._ranker.scores(self._words(asked.whole or asked.text))
             kept = alone[named]
             values[torch.from_numpy(named[kept])] = torch.from_numpy(scores[kept]).float()
             holding = np.union1d(holding, named[kept])
         return holding, values
+
+    def _words(self, question: str) -> list[str]:
+        """Words, and codes that rows and records are found by, each as much as two words."""
+        return [*asked_words(question, self._postings.spoken), *2 * codes(question)]
 
     def _scores(self, asked: Asked, candidates: np.ndarray, weighing: Weighing) -> Tensor:
         holding, values = self._found(asked)
@@ -66,11 +71,6 @@ class LexicalScorer:
         near, smooth = lend(passages, holding, values, weighing.reach, weighing.power)
         found, rest = standardise_some(smooth, everything)
         return spread_out(near, found, rest, candidates)
-
-
-def _all_words(question: str) -> list[str]:
-    """Words, and codes that rows and records are found by, each as much as two words."""
-    return [*words(question), *2 * codes(question)]
 
 
 def spread_out(numbers: np.ndarray, scores: Tensor, rest: float, candidates: np.ndarray) -> Tensor:

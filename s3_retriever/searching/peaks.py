@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from s3_retriever.searching.passages import Passages
 
@@ -30,7 +30,18 @@ class Peak:
     top: int
 
 
-def pick(scores: np.ndarray, passages: Passages, most: int, span_characters: int) -> list[Peak]:
+def of_latin(_: int) -> int:
+    """What a character counts where all letters are Latin."""
+    return 1
+
+
+def pick(
+    scores: np.ndarray,
+    passages: Passages,
+    most: int,
+    span_characters: int,
+    density: Callable[[int], int] = of_latin,
+) -> list[Peak]:
     """Choose spans by score, best first.
 
     The best sentence that is still free is a peak. It grows, inside its document, by whichever
@@ -43,6 +54,8 @@ def pick(scores: np.ndarray, passages: Passages, most: int, span_characters: int
         passages: The sentences.
         most: At most so many spans.
         span_characters: See `s3_retriever.config.Weighing`.
+        density: How many of these a character counts in a span around a sentence
+            (`s3_retriever.searching.scorer.IndexedText.density`).
 
     Returns:
         Disjoint peaks, highest first; ties go to the earlier sentence.
@@ -53,7 +66,8 @@ def pick(scores: np.ndarray, passages: Passages, most: int, span_characters: int
         if len(peaks) == most or scores[top] == -np.inf:
             break
         if free[top]:
-            first, last = _grow(int(top), scores, passages, free, span_characters)
+            enough = span_characters / density(int(top))
+            first, last = _grow(int(top), scores, passages, free, enough)
             free[first:last] = False
             peaks.append(Peak(first, last, int(top)))
     return peaks
@@ -73,7 +87,7 @@ def _best_first(scores: np.ndarray, few: int) -> Iterator[int]:
 
 
 def _grow(
-    top: int, scores: np.ndarray, passages: Passages, free: np.ndarray, span_characters: int
+    top: int, scores: np.ndarray, passages: Passages, free: np.ndarray, enough: float
 ) -> tuple[int, int]:
     first, last = top, top + 1
     if passages.alone[top]:
@@ -84,7 +98,7 @@ def _grow(
         inside = 0 <= place < len(free) and document[place] == document[top]
         return bool(inside and free[place])
 
-    while passages.end[last - 1] - passages.start[first] < span_characters:
+    while passages.end[last - 1] - passages.start[first] < enough:
         before, after = open_(first - 1), open_(last)
         if not before and not after:
             break

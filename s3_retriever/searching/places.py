@@ -13,7 +13,7 @@ import torch
 
 from s3_retriever.searching.attention import coded_logits, share_blocks
 from s3_retriever.searching.fusion import standardise
-from s3_retriever.text.words import codes, words
+from s3_retriever.text.words import asked_words, codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,8 @@ class LexicalDocumentScorer(_Documents):
     """BM25 of whole documents."""
 
     def _found(self, asked: Asked) -> Tensor:
-        holding, scores = self._text.document_bm25.scores([*words(asked.text), *codes(asked.text)])
+        own = asked_words(asked.text, self._text.word_postings.spoken)
+        holding, scores = self._text.document_bm25.scores([*own, *codes(asked.text)])
         found = torch.zeros(len(self._text.documents))
         found[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
         return found

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from s3_retriever.text.words import words
+from s3_retriever.text.languages import LANGUAGES
+from s3_retriever.text.words import asked_words, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,17 +59,24 @@ def features(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarr
 
 
 def _words(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray:
-    wanted = list(dict.fromkeys(words(asked.text)))
+    known = {language: _rarity(text, asked, language) for language in text.word_postings.spoken}
+    languages = [LANGUAGES[text.word_postings.languages[peak.top]] for peak in peaks]
+    shares = []
+    for peak, language in zip(peaks, languages, strict=True):
+        rarity = known[language]
+        held = rarity.keys() & set(words(_text_of(text, peak), language))
+        total = sum(rarity.values())
+        shares.append(sum(rarity[word] for word in held) / total if total > 0 else 0.0)
+    return np.array(shares)
+
+
+def _rarity(text: IndexedText, asked: Asked, language: str) -> dict[str, float]:
+    """How rare each word of a question is that asks of what is in some language."""
+    wanted = list(dict.fromkeys(asked_words(asked.text, [language])))
+    frequencies = text.word_postings.frequencies(wanted)
     count = len(text.passages)
-    rarity = {
-        word: math.log((count + 1) / (frequency + 0.5))
-        for word, frequency in zip(wanted, text.word_postings.frequencies(wanted), strict=True)
-    }
-    total = sum(rarity.values())
-    if total <= 0:
-        return np.zeros(len(peaks))
-    held = (rarity.keys() & set(words(_text_of(text, peak))) for peak in peaks)
-    return np.array([sum(rarity[word] for word in own) / total for own in held])
+    both = zip(wanted, frequencies, strict=True)
+    return {word: math.log((count + 1) / (frequency + 0.5)) for word, frequency in both}
 
 
 def _text_of(text: IndexedText, peak: Peak) -> str:

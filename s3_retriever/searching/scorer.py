@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from s3_retriever.searching.bm25 import Bm25
 from s3_retriever.searching.tables import OwnTables
+from s3_retriever.text.prose import density
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +77,11 @@ class IndexedText:
         places = zip(passages.document, passages.start, passages.end, strict=True)
         return [self.documents[number].text[start:end] for number, start, end in places]
 
+    def density(self, sentence: int) -> int:
+        """How many Latin letters a character of a sentence stands for, by its number."""
+        own, passages = self.documents[int(self.passages.document[sentence])], self.passages
+        return density(own.text[passages.start[sentence] : passages.end[sentence]])
+
     @cached_property
     def _tables(self) -> Tables:
         made = OwnTables(self.documents, self.codes, self.bank, passages=self.passages)
@@ -101,13 +107,18 @@ class IndexedText:
 
     @property
     def word_postings(self) -> WordPostings:
-        """The words of each sentence, as `s3_retriever.text.words.words` has them."""
+        """The words of each sentence, by the language of its document."""
         return self._tables.words
+
+    @cached_property
+    def document_postings(self) -> WordPostings:
+        """The words of each document."""
+        return self.word_postings.grouped(self.passages.document)
 
     @cached_property
     def document_bm25(self) -> Bm25:
         """BM25 of whole documents."""
-        return Bm25(self.word_postings.grouped(self.passages.document))
+        return Bm25(self.document_postings)
 
 
 class Scorer(Protocol):

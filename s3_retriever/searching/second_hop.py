@@ -14,6 +14,9 @@ import torch
 
 from s3_retriever.searching.fusion import union
 from s3_retriever.searching.peaks import pick
+from s3_retriever.text.languages import LANGUAGES
+from s3_retriever.text.names import Naming, capitals_tell
+from s3_retriever.text.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from s3_retriever.searching.fusion import Scores
     from s3_retriever.searching.peaks import Peak
     from s3_retriever.searching.scorer import IndexedText
+
+RARE_DOCUMENTS, RARE_SHARE = 3, 0.02
+"""A word that stands in so many documents, or in such a share of all, is rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +38,14 @@ class HopSource:
         score: Of its best sentence.
         home: The sentences of its document.
         text: What the model reads.
+        naming: How names are told in it.
     """
 
     peak: Peak
     score: float
     home: slice
     text: str
+    naming: Naming
 
 
 def hop_sources(text: IndexedText, scores: Scores) -> list[HopSource]:
@@ -56,7 +64,7 @@ def hop_sources(text: IndexedText, scores: Scores) -> list[HopSource]:
     least = float(left.max()) + weighing.hop_temperature * math.log(weighing.hop_least)
     sources: list[HopSource] = []
     while len(sources) < weighing.hop_sources:
-        peaks = pick(left.numpy(), passages, 1, weighing.span_characters)
+        peaks = pick(left.numpy(), passages, 1, weighing.span_characters, text.density)
         if not peaks or left[peaks[0].top] < least:
             break
         sources.append(_source(text, peaks[0], float(left[peaks[0].top])))
@@ -69,7 +77,18 @@ def _source(text: IndexedText, peak: Peak, score: float) -> HopSource:
     number = int(passages.document[peak.top])
     characters = slice(int(passages.start[peak.first]), int(passages.end[peak.last - 1]))
     read = text.documents[number].text[characters]
-    return HopSource(peak, score, passages.of_document(number), read)
+    naming = _naming(text, LANGUAGES[text.word_postings.languages[peak.top]], read)
+    return HopSource(peak, score, passages.of_document(number), read, naming)
+
+
+def _naming(text: IndexedText, language: str, read: str) -> Naming:
+    """How names are told in what is read; where capitals do not tell, which words are rare."""
+    if capitals_tell(read, language):
+        return Naming(language)
+    own = sorted({*words(read, language)})
+    most = max(RARE_DOCUMENTS, RARE_SHARE * len(text.documents))
+    both = zip(own, text.document_postings.frequencies(own), strict=True)
+    return Naming(language, frozenset(word for word, count in both if 2 <= count <= most))
 
 
 def with_hop(

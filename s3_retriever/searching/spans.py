@@ -51,7 +51,7 @@ def _peaks(
     text: IndexedText, scores: Scores, config: SearchConfig, asked: Asked | None
 ) -> Iterator[Span]:
     passages, total = text.passages, scores.over(len(text.passages), -np.inf).numpy()
-    peaks = pick(total, passages, config.k, config.weighing.span_characters)
+    peaks = pick(total, passages, config.k, config.weighing.span_characters, text.density)
     wanted, least = config.relevance or config.min_relevance is not None, config.min_relevance or 0
     told = relevances(text, asked, peaks) if asked and wanted else None
     for place, peak in enumerate(peaks):

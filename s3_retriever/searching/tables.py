@@ -28,6 +28,7 @@ from s3_retriever.searching.cells import (
 )
 from s3_retriever.searching.passages import Passages, blocks, cut_passages, joined_passages
 from s3_retriever.searching.sums import block_sums, head_of
+from s3_retriever.text.languages import LANGUAGES, language_of
 from s3_retriever.text.words import codes, words
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION = 2
+VERSION = 3
 """Of how text is cut into sentences and words, and of the arrays; no other is read."""
 
 _BLOCK_TOKENS = 8192
@@ -72,7 +73,7 @@ class Tables(ABC):
 
     @property
     def words(self) -> WordPostings:
-        """The words of each sentence, as `s3_retriever.text.words` has them."""
+        """The words of each sentence, by the language of its document."""
         return self._once("words", self._words)
 
     @property
@@ -130,9 +131,10 @@ class OwnTables(Tables):
         places = zip(
             passages.document, passages.start, passages.end, passages.alone.tolist(), strict=True
         )
-        return WordPostings.of(
-            _held(self._documents[n].text[a:b], alone) for n, a, b, alone in places
-        )
+        languages = [language_of(document.text) for document in self._documents]
+        numbers = np.array([LANGUAGES.index(language) for language in languages], dtype=np.uint8)
+        held = (_held(self._documents[n].text[a:b], languages[n], own) for n, a, b, own in places)
+        return WordPostings.of(held, numbers[passages.document])
 
     def _sums(self) -> ByteRows:
         head_of(self._bank)
@@ -175,9 +177,10 @@ class OwnTables(Tables):
             yield begin + first, begin + last, self._bank.decode(self._codes.rows(tokens))
 
 
-def _held(text: str, alone: bool) -> list[str]:
+def _held(text: str, language: str, alone: bool) -> list[str]:
     """The words of a sentence; of a row or a record, its codes as well."""
-    return [*words(text), *codes(text)] if alone else words(text)
+    own = words(text, language)
+    return [*own, *codes(text)] if alone else own
 
 
 class JoinedTables(Tables):

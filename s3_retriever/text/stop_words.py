@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-_ENGLISH = """
-a about after again all also am an and any are as at be been before being between both but by can
-could did do does during each for from had has have he her him his how i if in into is it its may me
-might more most must my no nor not of off on only or other our out over own same shall she should so
-some such than that the their them then there these they this those to too under up us very was we
-were what when where which while who whom whose why will with would you your
-"""
+from s3_retriever.text.function_words import FUNCTION_WORDS
+
 _RUSSIAN = """
 а без более бы был была были было быть в вам вас весь во вот все всего всех вы где да даже для до
 его ее её если есть еще ещё же за здесь и из или им их к как какая какие каким какого какой какую
@@ -30,5 +25,7 @@ _HINDI = """
 कैसे क्यों किस किसने कितने कितना कितनी लिए साथ एक इस उस
 """
 
-STOP_WORDS = frozenset(f"{_ENGLISH} {_RUSSIAN} {_GREEK} {_ARABIC} {_HINDI}".split())
-"""In lower case. Of other languages in Latin letters none is here: many are words in English."""
+_OTHER_SCRIPTS = frozenset(f"{_RUSSIAN} {_GREEK} {_ARABIC} {_HINDI}".split())
+
+STOP_WORDS = {language: own | _OTHER_SCRIPTS for language, own in FUNCTION_WORDS.items()}
+"""In lower case, by the language of a text's Latin letters; of other scripts, the same in all."""

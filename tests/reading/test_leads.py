@@ -11,8 +11,9 @@ from random_bank import HEADS, make_bank
 from s3_retriever import EndogenousIndex
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
-from s3_retriever.reading.leads import new_names, read_leads
+from s3_retriever.reading.leads import read_leads
 from s3_retriever.reading.questions import head_queries
+from s3_retriever.text.names import Naming, new_names
 from small_corpus import SOURCES
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ SCAN = ScanConfig()
 
 
 def named(question: str, whole: str) -> list[str]:
-    return [whole[start:end] for start, end in new_names(question, whole)]
+    return [whole[start:end] for start, end in new_names(question, whole, Naming())]
 
 
 def test_names_are_capitals_and_numbers_that_the_question_lacks() -> None:
@@ -51,7 +52,7 @@ def test_words_with_capitals_are_names_among_letters_without() -> None:
 def test_the_tokens_of_names_ask_as_they_stand_behind_the_question(tiny_backbone: Backbone) -> None:
     bank = make_bank(tiny_backbone)
     texts = ["the bees", SPAN, f"{SPAN} {SPAN}"]
-    spans = [(QUESTION, text) for text in texts]
+    spans = [(QUESTION, text, Naming()) for text in texts]
     none, lead, twice = read_leads(tiny_backbone, bank, spans, SCAN)
     assert none.names == () and twice.names == 2 * lead.names
     assert lead.names == ("Ole", "Ferreira", "61", "Ólöf", "Ferreira")
@@ -61,7 +62,7 @@ def test_the_tokens_of_names_ask_as_they_stand_behind_the_question(tiny_backbone
     inside = [
         bool(
             set(range(start, end))
-            & {c for place in new_names(QUESTION, whole) for c in range(*place)}
+            & {c for place in new_names(QUESTION, whole, Naming()) for c in range(*place)}
         )
         for start, end in zip(tokens.starts, tokens.ends, strict=True)
     ]
@@ -71,10 +72,10 @@ def test_the_tokens_of_names_ask_as_they_stand_behind_the_question(tiny_backbone
 
 def test_no_lead_without_names_or_beyond_the_window(tiny_backbone: Backbone) -> None:
     bank = make_bank(tiny_backbone)
-    nameless = [(QUESTION, "the bees"), (QUESTION, " ")]
+    nameless = [(QUESTION, "the bees", Naming()), (QUESTION, " ", Naming())]
     assert [lead.names for lead in read_leads(tiny_backbone, bank, nameless, SCAN)] == [(), ()]
     long = "why " * tiny_backbone.spec.max_positions
-    (lead,) = read_leads(tiny_backbone, bank, [(long, SPAN)], SCAN)
+    (lead,) = read_leads(tiny_backbone, bank, [(long, SPAN, Naming())], SCAN)
     assert lead.names == () and not len(lead.queries)
 
 

@@ -12,6 +12,7 @@ from s3_retriever.config import ScanConfig
 from s3_retriever.reading import question_reader
 from s3_retriever.reading.question_reader import QuestionReader
 from s3_retriever.reading.recent import Recent
+from s3_retriever.text.names import Naming
 from small_corpus import QUESTIONS
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def test_what_is_remembered_is_what_was_read(tiny_backbone: Backbone) -> None:
     mixed = reader.questions([QUESTIONS[0], "Is it new?"])
     fresh = QuestionReader(tiny_backbone, reader.bank, reader.config).questions(["Is it new?"])
     torch.testing.assert_close(mixed[1].whole.queries, fresh[0].whole.queries)
-    (lead,) = reader.leads([("Who?", "Ada Finch kept it.")])
-    assert reader.leads([("Who?", "Ada Finch kept it.")])[0] is lead
+    span = ("Who?", "Ada Finch kept it.", Naming())
+    (lead,) = reader.leads([span])
+    assert reader.leads([span])[0] is lead
 
 
 def test_an_index_reads_a_question_once(

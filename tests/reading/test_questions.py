@@ -76,3 +76,25 @@ def test_without_a_clause_the_whole_is_what_is_asked(tiny_backbone: Backbone) ->
     bank = replace(bank, calibration=bank.calibration.replace(places=head))
     for question in read_questions(tiny_backbone, bank, ASKED, ScanConfig()):
         assert question.where is None and question.what is question.whole
+
+
+@pytest.mark.parametrize(
+    ("text", "parted"),
+    [
+        ("Sötterin lease: who pays for heat?", True),
+        ("灯塔是什么时候点亮的?", False),
+        ("Когда зажгли маяк?", False),
+        ("प्रकाशस्तंभ कब जलाया गया?", False),
+    ],
+)
+def test_questions_in_letters_that_the_head_has_not_learnt_stay_whole(
+    tiny_backbone: Backbone, text: str, parted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PlaceHead, "clause", lambda self, queries: slice(0, 2))
+    bank = make_bank(tiny_backbone)
+    size = len(bank.calibration.heads) * tiny_backbone.spec.head_dim
+    head = PlaceHead(torch.zeros(size, 5), torch.zeros(6))
+    bank = replace(bank, calibration=bank.calibration.replace(places=head))
+    (question,) = read_questions(tiny_backbone, bank, [text], ScanConfig())
+    assert (question.where is not None) == parted
+    assert parted or question.what is question.whole

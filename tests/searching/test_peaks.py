@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from passage_samples import some_passages
+from s3_retriever.documents import Document
+from s3_retriever.searching.passages import cut_passages
 from s3_retriever.searching.peaks import Peak, _best_first, pick
+from s3_retriever.searching.scorer import IndexedText
 
 CHARACTERS = 240
 
@@ -77,3 +80,18 @@ def test_the_best_are_first_and_ties_go_to_the_earlier(few: int) -> None:
     scores[::7] = -np.inf
     expected = np.argsort(-scores, kind="stable").tolist()
     assert list(_best_first(scores, few)) == expected
+
+
+def test_spans_of_dense_scripts_are_shorter() -> None:
+    passages = some_passages([[CHARACTERS // 3] * 5])
+    scores = np.array([0.0, 0.5, 1.0, 0.6, 0.4])
+    assert pick(scores, passages, 1, CHARACTERS) == [Peak(1, 4, 2)]
+    assert pick(scores, passages, 1, CHARACTERS, lambda top: 3) == [Peak(2, 3, 2)]
+
+
+@pytest.mark.parametrize(("text", "times"), [("灯塔看守人在屋顶上养蜜蜂。", 3), ("Bees. 蜂", 1)])
+def test_the_density_of_a_sentence(text: str, times: int) -> None:
+    documents = (Document("a", "The lamp was lit."), Document("b", text))
+    passages = cut_passages(documents, [np.array([len(own.text)], np.int32) for own in documents])
+    own = IndexedText(documents, passages, None, None)  # type: ignore[arg-type]
+    assert [own.density(0), own.density(1)] == [1, times]

@@ -12,12 +12,24 @@ import torch
 
 from passage_samples import some_passages
 from s3_retriever.config import Weighing
+from s3_retriever.documents import Document
+from s3_retriever.searching.bm25 import WordPostings
 from s3_retriever.searching.fusion import Scores
-from s3_retriever.searching.peaks import Peak
+from s3_retriever.searching.passages import cut_passages
+from s3_retriever.searching.peaks import Peak, of_latin
+from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.second_hop import HopSource, hop_sources, with_hop
+from s3_retriever.searching.tables import OwnTables
+from s3_retriever.text.names import Naming, new_names
 
 PASSAGES = some_passages([[100] * 3, [100] * 2, [100] * 4])
-TEXT: Any = SimpleNamespace(passages=PASSAGES, documents=[SimpleNamespace(text="x" * 400)] * 3)
+POSTINGS = WordPostings.of([[]] * len(PASSAGES))
+TEXT: Any = SimpleNamespace(
+    passages=PASSAGES,
+    documents=[SimpleNamespace(text="x" * 400)] * 3,
+    word_postings=POSTINGS,
+    density=of_latin,
+)
 WEIGHING = Weighing(hop=0.8, hop_temperature=2.0)
 
 
@@ -28,7 +40,7 @@ def scores(values: Any, weighing: Weighing = WEIGHING) -> Scores:
 
 def source(sentence: int, score: float) -> HopSource:
     home = PASSAGES.of_document(int(PASSAGES.document[sentence]))
-    return HopSource(Peak(sentence, sentence + 1, sentence), score, home, "")
+    return HopSource(Peak(sentence, sentence + 1, sentence), score, home, "", Naming())
 
 
 def test_a_sentence_has_the_best_of_what_leads_to_it_and_of_what_it_says_itself() -> None:
@@ -92,3 +104,41 @@ def test_spans_of_little_weight_do_not_lead_on() -> None:
 def test_of_one_document_nothing_leads_on() -> None:
     alone: Any = SimpleNamespace(passages=some_passages([[100] * 9]), documents=[TEXT.documents[0]])
     assert hop_sources(alone, scores([1.0] * 9)) == []
+
+
+GERMAN = (
+    "Die Bucht hat einen Leuchtturm, und der Wärter dort war der alte Finch aus dem Dorf.",
+    "Der alte Finch war in der Stadt Halm geboren und kam mit dem Boot in das Dorf.",
+    "Der Steinbruch in dem Dorf wurde von der Stadt Brask gekauft und ist noch in Betrieb.",
+    "Das Dorf hat eine Mühle, und der Müller ist dort nicht mehr der alte Hauser.",
+)
+CHINESE = (
+    "海湾有一座灯塔,守灯人是芬奇。",
+    "芬奇出生在哈尔姆。",
+    "采石场有一座工厂。",
+    "磨坊有一座仓库。",
+    "河边有一座桥。",
+)
+
+
+@pytest.mark.parametrize(
+    ("texts", "question", "names"),
+    [
+        (GERMAN, "Wo wurde der Wärter vom Leuchtturm geboren?", {"Finch"}),
+        (CHINESE, "守灯人出生在哪里?", {"芬奇"}),
+    ],
+)
+def test_where_capitals_do_not_tell_rare_words_lead_on(
+    texts: tuple[str, ...], question: str, names: set[str]
+) -> None:
+    documents = tuple(Document(str(number), own) for number, own in enumerate(texts))
+    passages = cut_passages(documents, [np.array([len(own)], np.int32) for own in texts])
+    tables = OwnTables(documents, None, None, passages=passages)  # type: ignore[arg-type]
+    text = IndexedText(documents, passages, None, None, tables)  # type: ignore[arg-type]
+    values = torch.zeros(len(passages))
+    values[0] = 9
+    (first, *_) = hop_sources(text, scores(values))
+    assert first.text.strip() == texts[0]
+    whole = f"{question} {first.text}"
+    found = {whole[a:b] for a, b in new_names(question, whole, first.naming)}
+    assert found == names

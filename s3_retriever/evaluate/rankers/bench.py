@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from s3_retriever.evaluate.rankers.embedders import Embedder
     from s3_retriever.reading.leads import Lead
     from s3_retriever.reading.questions import Question
+    from s3_retriever.text.names import Naming
 
 
 class Bench:
@@ -152,7 +153,7 @@ class RememberingReader(QuestionReader):
         asked, read = tuple(questions), super().questions
         return self._memo.get(("queries", asked), lambda: read(asked))
 
-    def leads(self, spans: Sequence[tuple[str, str]]) -> list[Lead]:
+    def leads(self, spans: Sequence[tuple[str, str, Naming]]) -> list[Lead]:
         """Read as `QuestionReader.leads` does, or remember."""
         asked, read = tuple(spans), super().leads
         return self._memo.get(("leads", asked), lambda: read(asked))
