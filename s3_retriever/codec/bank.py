@@ -154,7 +154,7 @@ class Bank:
         x = self._reconstruct(codes.latents.int(), codes.values)
         if self.residual is not None:
             x += self.residual.decode(codes.residual)
-        return x.view(len(x), len(self.calibration.taps), -1)
+        return x.view(len(x), len(self.calibration.taps), self.calibration.head_dim)
 
     @cached_property
     def offset(self) -> Tensor:

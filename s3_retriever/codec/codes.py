@@ -116,9 +116,7 @@ class JoinedCodes:
                 own = slice(start - begin, min(stop, end) - begin)
                 pieces.append((self.parts[number], own))
                 start, number = max(end, start), number + 1
-        if not pieces:
-            return self.rows(slice(0, 0))
-        return _copied(pieces)
+        return _copied(pieces or [(self.parts[0], slice(0, 0))])
 
 
 def _copied(pieces: Sequence[tuple[TokenCodes, slice]]) -> Codes:

@@ -231,7 +231,7 @@ class FirstLook:
         for part, head, found in self._heads():
             if head == 0:
                 asking = CodedQueries(self._text.bank, self._asked.queries[part])
-                logits = asking.logits(codes).view(len(tokens), -1, len(self._y[part]))
+                logits = asking.logits(codes).view(len(tokens), heads, len(self._y[part]))
             shares = torch.zeros(len(near), len(self._y[part]))
             inside = place[found.sentences]
             known = inside >= 0

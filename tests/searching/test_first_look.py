@@ -292,3 +292,11 @@ def test_posts_of_cells_are_the_sentences_of_their_tokens(text: IndexedText) -> 
         wanted = owner[text.cells[0].cell == cell]
         assert sentences[place == number].tolist() == wanted.tolist()
     assert postings.counts(slice(0, 10)).sum() == 10 and len(HEADS) > 1
+
+
+def test_candidates_that_are_all_left_out_get_nothing(
+    everywhere: None, text: IndexedText, asked: list[Asked]
+) -> None:
+    home = text.passages.of_document(0)
+    look = CellAttention(text, text.cells).look(replace(asked[0], without=home))
+    assert look.refined(np.arange(home.start, home.stop), FAST.weighing).isfinite().all()

@@ -13,6 +13,7 @@ from s3_retriever.config import Weighing
 from s3_retriever.documents import Document
 from s3_retriever.searching.headers import PROSE, RECORD
 from s3_retriever.searching.lexical import LexicalScorer
+from s3_retriever.searching.neighbours import Neighbours
 from s3_retriever.searching.passages import Passages, cut_passages, joined_passages
 from s3_retriever.searching.peaks import Peak, pick
 from s3_retriever.searching.scorer import Asked, IndexedText
@@ -86,15 +87,15 @@ def test_a_row_shares_with_its_header_alone(passages: Passages) -> None:
 @pytest.mark.parametrize("numbers", [[3], [0, 4], [2, 6], [7]])
 def test_what_is_near_suffices(passages: Passages, numbers: list[int]) -> None:
     scores = torch.rand(len(passages), generator=torch.Generator().manual_seed(1))
-    near = passages.near(np.array(numbers), 200.0)
-    some = passages.some(near).smooth(scores[torch.from_numpy(near)], 200.0, 3.0)
+    found = Neighbours.of(passages, np.array(numbers), 200.0)
+    some = found.smooth(scores[torch.from_numpy(found.near), None], 3.0)[:, 0]
     whole = passages.smooth(scores, 200.0, 3.0)
-    at = np.searchsorted(near, numbers)
-    torch.testing.assert_close(some[torch.from_numpy(at)], whole[torch.tensor(numbers)])
+    torch.testing.assert_close(some, whole[torch.tensor(numbers)])
 
 
 def test_some_without_a_header_have_none(passages: Passages) -> None:
-    assert passages.some(np.array([0, 3, 6])).header.tolist() == [PROSE, PROSE, RECORD]
+    kept = np.isin(np.arange(len(passages)), [0, 3, 6])
+    assert passages.header_among(kept).tolist() == [PROSE, PROSE, RECORD]
     assert passages.rows_of(np.array([0, 1])).tolist() == [2, 3, 4]
     assert passages.rows_of(np.array([0, 2])).tolist() == []
 
