@@ -14,6 +14,7 @@ from s3_retriever.engine.parts import parts_of
 from s3_retriever.errors import InputError, some_of
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.filters import Filter, predicate
+from s3_retriever.searching.group import Group
 from s3_retriever.searching.passages import cut_passages
 from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.searcher import Searcher
@@ -39,6 +40,7 @@ class Corpus:
     Args:
         parts: The documents, some of them together.
         bank: With which their codes were made.
+        group: Of what is searched with them as one; nothing by default.
 
     Attributes:
         parts: Those in which there are documents.
@@ -46,7 +48,7 @@ class Corpus:
         codes: By id, likewise.
     """
 
-    def __init__(self, parts: Iterable[Part], bank: Bank) -> None:
+    def __init__(self, parts: Iterable[Part], bank: Bank, group: Group | None = None) -> None:
         self.parts = tuple(part for part in parts if len(part))
         pairs = [pair for part in self.parts for pair in part.entries()]
         self.documents: Mapping[str, Document] = MappingProxyType(
@@ -55,7 +57,7 @@ class Corpus:
         self.codes: Mapping[str, TokenCodes] = MappingProxyType(
             {document.id: codes for document, codes in pairs}
         )
-        self._bank = bank
+        self._bank, self._group = bank, group
         self._searchers: OrderedDict[bytes, Searcher] = OrderedDict()
         self._renew_lock()
         renew_after_fork(self, Corpus._renew_lock)
@@ -125,20 +127,24 @@ class Corpus:
             for part, own in zip(self.parts, np.split(keep, ends), strict=True)
             if own.any()
         ]
-        return Searcher(joined_text(chosen, self._bank))
+        return Searcher(joined_text(chosen, self._bank, self._group))
 
 
-def joined_text(parts: Sequence[Part], bank: Bank) -> IndexedText:
+def joined_text(parts: Sequence[Part], bank: Bank, group: Group | None = None) -> IndexedText:
     """Lay parts out for a search, by what is known of each.
 
     Args:
         parts: At least one, with at least one document each.
         bank: With which the codes were made.
+        group: As for `Corpus`.
     """
     pairs = [pair for part in parts for pair in part.entries()]
     documents, codes = zip(*pairs, strict=True)
     tables = JoinedTables([(part.tables, part.chosen) for part in parts])
-    return IndexedText(documents, tables.passages, JoinedCodes(codes), bank, tables)
+    searched_with = group or Group()
+    return IndexedText(
+        documents, tables.passages, JoinedCodes(codes), bank, tables, group=searched_with
+    )
 
 
 def indexed_text(

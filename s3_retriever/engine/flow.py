@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from s3_retriever.engine.results import SearchSeconds
 from s3_retriever.searching.scorer import Asked
@@ -15,10 +15,23 @@ if TYPE_CHECKING:
     from s3_retriever.config import SearchConfig
     from s3_retriever.documents import Span
     from s3_retriever.reading.leads import Lead
-    from s3_retriever.reading.question_reader import QuestionReader
     from s3_retriever.reading.questions import Question
     from s3_retriever.searching.fusion import Scores
     from s3_retriever.searching.searcher import Searcher
+    from s3_retriever.text.names import Naming
+
+
+class Reads(Protocol):
+    """Reads through the model; see `s3_retriever.reading.question_reader.QuestionReader`."""
+
+    def questions(self, questions: Sequence[str]) -> list[Question]:
+        """What each question asks."""
+        ...
+
+    def leads(self, spans: Sequence[tuple[str, str, Naming]]) -> list[Lead]:
+        """What each span names beyond its question."""
+        ...
+
 
 TOGETHER = 64
 """Questions that go this way at a time; their scores are held together."""
@@ -37,7 +50,7 @@ class Found(NamedTuple):
 
 
 def find(
-    reader: QuestionReader, searcher: Searcher, questions: Sequence[str], config: SearchConfig
+    reader: Reads, searcher: Searcher, questions: Sequence[str], config: SearchConfig
 ) -> list[Found]:
     """Find the spans of questions.
 
@@ -55,7 +68,7 @@ def find(
 
 
 def _find(
-    reader: QuestionReader, searcher: Searcher, questions: Sequence[str], config: SearchConfig
+    reader: Reads, searcher: Searcher, questions: Sequence[str], config: SearchConfig
 ) -> Iterator[Found]:
     clock = _Clock(len(questions))
     with clock.reading():
@@ -75,7 +88,7 @@ def _find(
 
 
 def _second_hop(
-    reader: QuestionReader,
+    reader: Reads,
     searcher: Searcher,
     questions: Sequence[str],
     scores: Sequence[Scores],

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from s3_retriever.codec import QueryWeights
-from s3_retriever.searching.fusion import standardise
+from s3_retriever.searching.fusion import ALONE, standardise
+from s3_retriever.searching.group import LOWEST, LogSum, joined_sums
 from s3_retriever.searching.passages import blocks
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
     from s3_retriever.codec import Bank, Calibration, Codes
     from s3_retriever.config import Weighing
+    from s3_retriever.searching.group import Group
     from s3_retriever.searching.passages import Passages
     from s3_retriever.searching.scorer import Asked, IndexedText
 
-_LOWEST, _TINY = -1e30, 1e-30  # where all tokens are left out
+_TINY = 1e-30  # where all tokens are left out
 _BLOCK_TOKENS = 4096
 _BLOCK_NUMBERS = 2**24  # what a block of question tokens may hold: 64 MiB, and a few times that
 
@@ -101,11 +103,11 @@ class AttentionScorer:
         grow with them.
         """
         passages, weights = self._text.passages, self._text.bank.calibration.head_shares
-        sums = torch.zeros(len(asked), len(passages), len(weights))
+        sums = torch.zeros(len(passages), len(asked), len(weights))
         for number, shares in share_blocks(self._text, self._logits, asked):
-            sums[number] += passages.smooth(shares, weighing.reach, weighing.power).sum(2)
-        scores = torch.stack([standardise(own) @ weights for own in sums])
-        return scores[:, torch.from_numpy(candidates)]
+            sums[:, number] += passages.smooth(shares, weighing.reach, weighing.power).sum(2)
+        scores = standardise(sums, self._text.group) @ weights
+        return scores.T[:, torch.from_numpy(candidates)]
 
 
 def share_blocks(
@@ -123,11 +125,11 @@ def share_blocks(
     """
     calibration = text.bank.calibration
     heads = len(calibration.heads)
-    rows = max(len(text.passages), _BLOCK_TOKENS)
+    rows = max(text.most_sentences, _BLOCK_TOKENS)
     for block in _blocks_of(asked, max(_BLOCK_NUMBERS // (rows * heads), 1)):
         pieces = [piece for _, piece in block]
         own = logits(torch.cat([piece.queries for piece in pieces]))
-        shares = shares_of(own, pieces, calibration, text.passages)
+        shares = shares_of(own, pieces, calibration, text.passages, text.group)
         parts = torch.split(shares.view(len(shares), heads, -1), [*map(_tokens, pieces)], 2)
         yield from zip((number for number, _ in block), parts, strict=True)
 
@@ -153,6 +155,7 @@ def shares_of(
     asked: Sequence[Asked],
     calibration: Calibration,
     passages: Passages,
+    group: Group = ALONE,
 ) -> Tensor:
     """What each sentence gets of the attention of each question token: ``f32[A, H · n]``.
 
@@ -165,6 +168,7 @@ def shares_of(
         asked: Q questions of n tokens together.
         calibration: Of the H heads.
         passages: The A sentences of the text.
+        group: The texts that attention is spent on.
     """
     heads, columns = len(calibration.heads), np.cumsum([0, *map(_tokens, asked)])
     left_out = [  # tokens, and the columns of their question
@@ -179,7 +183,7 @@ def shares_of(
             block.view(len(block), heads, -1)[inside, :, own] = -torch.inf
         return block
 
-    return softmax_peaks(attended, heads * int(columns[-1]), passages)
+    return softmax_peaks(attended, heads * int(columns[-1]), passages, group=group)
 
 
 def _tokens(asked: Asked) -> int:
@@ -191,11 +195,19 @@ def softmax_peaks(
     rows: int,
     passages: Passages,
     block_tokens: int = _BLOCK_TOKENS,
+    group: Group = ALONE,
 ) -> Tensor:
     """Greatest attention of each question token inside each sentence, ``f32[A, rows]``.
 
     One pass over the text: maxima of the logits for each sentence, and a running sum for the
     softmax, so that what is held at a time is one block of tokens.
+
+    Args:
+        logits: Gives ``f32[t, rows]`` for a slice of t text tokens.
+        rows: Question tokens, of all heads.
+        passages: The A sentences of the text.
+        block_tokens: At a time.
+        group: The texts over which the softmax goes.
     """
     best = torch.full((len(passages), rows), -torch.inf)
     highest = torch.full((rows,), -torch.inf)
@@ -206,7 +218,8 @@ def softmax_peaks(
         starts = (passages.bounds[first:last] - passages.bounds[first])[rises]
         inside = torch.from_numpy(np.maximum.reduceat(block.numpy(), starts))
         best[first:last][torch.from_numpy(rises)] = inside
-        higher = torch.maximum(highest, inside.amax(0)).clamp_min(_LOWEST)
+        higher = torch.maximum(highest, inside.amax(0)).clamp_min(LOWEST)
         mass = mass * torch.exp(highest - higher) + torch.exp(block - higher).sum(0)
         highest = higher
-    return torch.exp(best - (highest + torch.log(mass.clamp_min(_TINY))))
+    whole = group.merged(LogSum(highest.clamp_min(LOWEST), mass), joined_sums)
+    return torch.exp(best - (whole.highest + torch.log(whole.mass.clamp_min(_TINY))))

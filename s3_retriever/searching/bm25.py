@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
+from s3_retriever.searching.group import Group, added
 from s3_retriever.text.languages import LANGUAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 K1, B, EPSILON = 1.5, 0.75, 0.25
 """Constants of Okapi BM25 and of its floor, those of rank_bm25."""
@@ -199,26 +201,40 @@ class Bm25:
 
     Args:
         postings: Of R texts.
+        group: Of what else is ranked with them; nothing by default.
+        of: What the texts are, by which what is known of all is remembered.
     """
 
-    def __init__(self, postings: WordPostings) -> None:
-        self._postings = postings
+    def __init__(
+        self, postings: WordPostings, group: Group | None = None, of: str = "texts"
+    ) -> None:
+        self._postings, self._group, self._of = postings, group or Group(), of
+        self._norms: tuple[float, np.ndarray] | None = None
 
-    @cached_property
-    def _idf(self) -> np.ndarray:
-        """``f64[V]``; of a word in more than half of the texts, a quarter of the mean of all."""
-        frequency = _sizes(self._postings.starts)
-        idf = np.log(len(self._postings.lengths) - frequency + 0.5) - np.log(frequency + 0.5)
-        mean = math.fsum(idf) / max(len(idf), 1)  # the same in whatever order words are numbered
+    def _idf(self, words: Sequence[str]) -> np.ndarray:
+        """``f64[n]``; of a word in more than half of all texts, a quarter of the mean of all."""
+        frequency = self._group.merged(self._postings.frequencies(words), added)
+        idf = _rarity(frequency, self._sizes()[0])
+        if not (idf < 0).any():
+            return idf
+        name = f"mean rarity of words in {self._of}"
+        mean = self._group.constant(name, lambda: _Occurring.of(self._postings), _mean_rarity)
         return np.where(idf < 0, EPSILON * mean, idf)
 
-    @cached_property
-    def _norms(self) -> np.ndarray:
-        """``f64[R]``: what a text's length adds to its counts."""
+    def _sizes(self) -> tuple[int, int]:
+        """How many texts and words there are in all."""
         lengths = self._postings.lengths
-        mean = max(lengths.mean(), 1e-9)
-        norms: np.ndarray = K1 * (1 - B + B * lengths / mean)
-        return norms
+        own = np.array([len(lengths), lengths.sum(dtype=np.int64)])
+        texts, words = self._group.constant(f"sizes of {self._of}", lambda: own, added).tolist()
+        return texts, words
+
+    def _lengthening(self) -> np.ndarray:
+        """``f64[R]``: what a text's length adds to its counts."""
+        texts, words = self._sizes()
+        mean = max(words / texts, 1e-9)
+        if self._norms is None or self._norms[0] != mean:
+            self._norms = mean, K1 * (1 - B + B * self._postings.lengths / mean)
+        return self._norms[1]
 
     def scores(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Score the texts that hold a word of a question; those that are not named score 0.
@@ -229,16 +245,51 @@ class Bm25:
         Returns:
             Numbers of the texts ``int64[M]``, ascending, and their scores ``f64[M]``.
         """
-        postings = self._postings
+        postings, norms = self._postings, self._lengthening()
         texts, scores = [np.zeros(0, np.int32)], [np.zeros(0)]
-        for word in words:
+        for word, idf in zip(words, self._idf(words).tolist(), strict=True):
             number = postings.vocabulary.get(word)
             if number is None:
                 continue
             own = slice(postings.starts[number], postings.starts[number + 1])
             rows, counts = postings.texts[own], postings.counts[own]
             texts.append(rows)
-            scores.append(self._idf[number] * counts * (K1 + 1) / (counts + self._norms[rows]))
-        total = np.bincount(np.concatenate(texts), np.concatenate(scores), len(self._norms))
+            scores.append(idf * counts * (K1 + 1) / (counts + norms[rows]))
+        total = np.bincount(np.concatenate(texts), np.concatenate(scores), len(norms))
         found = np.flatnonzero(total)
         return found, total[found]
+
+
+class _Occurring(NamedTuple):
+    """In how many of some texts each word stands.
+
+    Attributes:
+        words: V words.
+        frequencies: ``int64[V]``.
+        texts: How many there are.
+    """
+
+    words: Collection[str]
+    frequencies: np.ndarray
+    texts: int
+
+    @classmethod
+    def of(cls, postings: WordPostings) -> _Occurring:
+        sizes = _sizes(postings.starts)
+        return cls(tuple(postings.vocabulary), sizes, len(postings.lengths))
+
+
+def _rarity(frequency: np.ndarray, texts: int) -> np.ndarray:
+    """``f64[n]``, of words by the number of texts in which they stand."""
+    rarity: np.ndarray = np.log(texts - frequency + 0.5) - np.log(frequency + 0.5)
+    return rarity
+
+
+def _mean_rarity(values: Sequence[_Occurring]) -> float:
+    """Of all words that stand in any text, the same in whatever order they are numbered."""
+    together: Counter[str] = Counter()
+    for own in values:
+        together.update(dict(zip(own.words, own.frequencies.tolist(), strict=True)))
+    frequencies = np.array([*together.values()], np.int64)
+    rarity = _rarity(frequencies, sum(own.texts for own in values))
+    return math.fsum(rarity) / max(len(rarity), 1)

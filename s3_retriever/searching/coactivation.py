@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from s3_retriever.searching.fusion import standardise
+from s3_retriever.searching.group import added
 from s3_retriever.searching.postings import Postings
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class CoactivationScorer:
     """
 
     def __init__(self, text: IndexedText) -> None:
-        self._bank, self._passages = text.bank, text.passages
+        self._bank, self._passages, self._group = text.bank, text.passages, text.group
         self._postings = Postings.invert(text.bank, text.codes)
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
@@ -39,13 +40,28 @@ class CoactivationScorer:
     def _scores(self, asked: Asked, weighing: Weighing) -> Tensor:
         length = int(self._passages.bounds[-1])
         total = np.zeros(length)
-        encoded = self._bank.encode_queries(asked.queries)
-        for posts, (active, strength) in zip(self._postings, encoded, strict=True):
-            idf = posts.idf
-            weights = np.bincount(active.flatten(), strength.flatten(), minlength=len(idf))
-            total += posts.sums(weights * idf, length)
+        encoded = [
+            (active.flatten().numpy(), strength.flatten().numpy())
+            for active, strength in self._bank.encode_queries(asked.queries)
+        ]
+        asking = [np.unique(active) for active, _ in encoded]
+        own = [
+            posts.frequency[active] for posts, active in zip(self._postings, asking, strict=True)
+        ]
+        known = self._group.merged(np.concatenate(own), added)
+        for posts, (active, strength), found, frequency in zip(
+            self._postings,
+            encoded,
+            asking,
+            np.split(known, np.cumsum([*map(len, own)])[:-1]),
+            strict=True,
+        ):
+            weights = np.bincount(active, strength, minlength=len(posts.frequency))
+            weights[found] *= 1 / (np.log1p(frequency) + 1)
+            total += posts.sums(weights, length)
         sizes = torch.from_numpy(np.diff(self._passages.bounds))
         tokens = torch.from_numpy(total).float()
         best = torch.segment_reduce(tokens, "max", lengths=sizes, initial=0.0)
         best[asked.without] = 0
-        return standardise(self._passages.smooth(best, weighing.reach, weighing.power))
+        smooth = self._passages.smooth(best, weighing.reach, weighing.power)
+        return standardise(smooth, self._group)

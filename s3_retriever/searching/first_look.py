@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +19,18 @@ import torch
 from torch import Tensor
 
 from s3_retriever.searching.attention import CodedQueries
+from s3_retriever.searching.cell_sums import (
+    CellSums,
+    Powers,
+    ReadSums,
+    joined_cell_sums,
+    joined_powers,
+    joined_read_sums,
+)
 from s3_retriever.searching.cells import CELL_TOKENS, CellPostings
 from s3_retriever.searching.fusion import standardise
+from s3_retriever.searching.group import LOWEST, LogSum
+from s3_retriever.searching.moments import Moments, joined_moments
 from s3_retriever.searching.neighbours import Neighbours
 from s3_retriever.searching.sample import Sample, tokens_of
 
@@ -56,11 +66,16 @@ class CellAttention:
     def __init__(self, text: IndexedText, cells: Sequence[Cells]) -> None:
         self.text, self.share = text, SHARE
         self.postings = [CellPostings(own, text.passages.bounds) for own in cells]
-        heads = len(text.bank.calibration.heads)
-        widest = max(len(own.means) for own in cells)
-        most = max(len(text.passages), widest, heads * _CANDIDATE_TOKENS)
-        self.most = max(_BLOCK_NUMBERS // most, 1)  # question tokens that are held at a time
-        self._sample: Sample | None = None
+        self._widest = max(len(own.means) for own in cells)
+        self._sample: tuple[tuple[float, ...], Sample] | None = None
+
+    @property
+    def most(self) -> int:
+        """Question tokens that are held at a time."""
+        heads = len(self.text.bank.calibration.heads)
+        widest = self.text.group.constant("most cells", lambda: self._widest, max)
+        most = max(self.text.most_sentences, widest, heads * _CANDIDATE_TOKENS)
+        return max(_BLOCK_NUMBERS // most, 1)
 
     def look(self, asked: Asked) -> FirstLook:
         """What cells tell of a question's attention."""
@@ -68,9 +83,11 @@ class CellAttention:
 
     def sample(self, reach: float) -> Sample:
         """Sentences that stand for all in means and deviations; the last are kept."""
-        if self._sample is None or self._sample.reach != reach:
-            self._sample = Sample.of(self.text, reach)
-        return self._sample
+        key = (reach, self.text.sentences_before, self.text.all_sentences)
+        kept = self._sample
+        if kept is None or kept[0] != key:
+            self._sample = kept = key, Sample.of(self.text, reach)
+        return kept[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,33 +118,50 @@ class FirstLook:
         self._calibration = whole.text.bank.calibration
         self._y = self._calibration.queries(asked.queries)
         tokens = len(asked.queries)
-        self._parts = [slice(n, n + whole.most) for n in range(0, tokens, whole.most)]
-        self._held: dict[tuple[int, int], _Head] = {}
+        most, self._group = whole.most, whole.text.group
+        self._parts = [slice(n, n + most) for n in range(0, tokens, most)]
+        self._held: list[_Head] = []
         self._sampled: dict[tuple[int, int, float, float], Tensor] = {}
         bounds = self._passages.bounds
         self._left_out = slice(int(bounds[asked.without.start]), int(bounds[asked.without.stop]))
 
     def _heads(self) -> Iterator[tuple[slice, int, _Head]]:
-        """Question tokens, a head, and what it finds; kept where the question is short."""
-        for part in self._parts:
-            for head in range(len(self._calibration.heads)):
-                found = self._held.get((part.start, head)) or self._head(part, head)
-                if len(self._parts) == 1:
-                    self._held[part.start, head] = found
+        """Question tokens, a head, and what it finds."""
+        for part, heads in self._found_in_parts():
+            for head, found in enumerate(heads):
                 yield part, head, found
 
-    def _head(self, part: slice, head: int) -> _Head:
-        postings = self._whole.postings[self._calibration.tap_of_head[head]]
-        y, cells = self._y[part, head], postings.cells
+    def _found_in_parts(self) -> Iterator[tuple[slice, list[_Head]]]:
+        """Question tokens, and what each head finds; kept where the question is short."""
+        for part in self._parts:
+            heads = self._held or self._found(part)
+            if len(self._parts) == 1:
+                self._held = heads
+            yield part, heads
+
+    def _found(self, part: slice) -> list[_Head]:
+        """Of all heads."""
+        taps = [self._whole.postings[tap] for tap in self._calibration.tap_of_head]
+        own = [self._in_cells(tap, self._y[part, head]) for head, tap in enumerate(taps)]
+        known = CellSums.of_heads([sums for _, sums in own])
+        whole = self._group.merged(known, joined_cell_sums)
+        highest, total = whole.sum.highest, whole.sum.mass.clamp_min(1e-30)
+        log_mass = highest + torch.log(total) + _widening(whole.variance / max(whole.tokens, 1))
+        heads = []
+        for head, (share, sums) in enumerate(own):
+            share *= torch.exp(sums.sum.highest - highest[head]) / total[head]
+            heads.append(_Head(share, log_mass[head], *self._posts(taps[head], share.numpy())))
+        return heads
+
+    def _in_cells(self, postings: CellPostings, y: Tensor) -> tuple[Tensor, CellSums]:
+        """Weights ``f32[K, n]`` over that of the heaviest cell, and the sums."""
+        cells = postings.cells
         sizes = torch.from_numpy(postings.sizes - postings.counts(self._left_out)).float()
         logits = cells.means @ y.T
-        highest = logits.amax(0)
-        share = logits.sub_(highest).exp_()
-        total = (sizes @ share).clamp_min(1e-30)
-        share /= total
-        widening = _widening(torch.einsum("id,de,ie->i", y, cells.spread, y))
-        log_mass = highest + torch.log(total) + widening
-        return _Head(share, log_mass, *self._posts(postings, share.numpy()))
+        highest = logits.amax(0) if len(logits) else torch.full((len(y),), LOWEST)
+        share, tokens = logits.sub_(highest).exp_(), len(cells.cell)
+        variance = torch.einsum("id,de,ie->i", y, cells.spread, y) * tokens
+        return share, CellSums(LogSum(highest, sizes @ share), variance, tokens)
 
     def _posts(
         self, postings: CellPostings, share: np.ndarray
@@ -171,14 +205,27 @@ class FirstLook:
 
     def scores(self, weighing: Weighing) -> Tensor:
         """Scores of all sentences ``f32[A]``, on the scale of `refined`."""
-        weights = self._calibration.head_shares
         sums = torch.from_numpy(self._sums).float()
-        joined = weights @ (sums / sums.std(1, correction=0, keepdim=True).clamp_min(1e-9))
+        near, measure = self._group.together(
+            [partial(self._near, sums, weighing), partial(self._measure, weighing)]
+        )
+        return near * measure
+
+    def _near(self, sums: Tensor, weighing: Weighing) -> Tensor:
+        """``f32[A]``, in deviations of their own; sums are ``f32[H, A]``."""
+        spread = self._group.merged(Moments.of(sums.T), joined_moments).deviation.float()
+        joined = self._calibration.head_shares @ (sums / spread[:, None])
         near = self._passages.spread(joined.square(), weighing.reach).sqrt()
+        return standardise(near, self._group)
+
+    def _measure(self, weighing: Weighing) -> Tensor:
+        """``f32[]``: the deviation of scores, told from the sample."""
+        weights = self._calibration.head_shares
         sample = torch.zeros(len(self._whole.sample(weighing.reach).numbers), len(weights))
         for part, head, found in self._heads():
             sample[:, head] += self._sample(part, head, found, weighing).sum(1)
-        return standardise(near) * (standardise(sample) @ weights).std(correction=0)
+        scores = standardise(sample, self._group) @ weights
+        return self._group.merged(Moments.of(scores), joined_moments).variance.sqrt().float()
 
     def documents(self) -> Tensor:
         """What `AttentionDocumentScorer` gives each document, ``f32[D]``, as cells tell it."""
@@ -189,7 +236,8 @@ class FirstLook:
             place = document[found.sentences] * len(self._y[part]) + found.tokens
             np.maximum.at(best, place, found.shares)
             sums[:, head] += best.reshape(count, -1).sum(1)
-        return standardise(torch.from_numpy(sums).float()) @ self._calibration.head_shares
+        found = standardise(torch.from_numpy(sums).float(), self._group)
+        return found @ self._calibration.head_shares
 
     def refined(self, candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """Scores of candidates, from their codes: ``f32[C]``.
@@ -200,13 +248,12 @@ class FirstLook:
         """
         exact, sample = self._exact(candidates, weighing)
         rest = ~np.isin(self._whole.sample(weighing.reach).numbers, candidates)
-        others = len(self._passages) - len(candidates)
-        mean, square = exact.sum(0), exact.square().sum(0)
-        if others and rest.any():
-            sample = sample[torch.from_numpy(rest)]
-            mean = mean + others * sample.mean(0)
-            square = square + others * sample.square().mean(0)
-        mean, square = mean / len(self._passages), square / len(self._passages)
+        own = Powers.of(exact), Powers.of(sample[torch.from_numpy(rest)])
+        known, sampled = self._group.merged(own, joined_powers)
+        count = self._text.all_sentences
+        others = (count - known.count) / max(sampled.count, 1)
+        mean = (known.first + others * sampled.first) / count
+        square = (known.second + others * sampled.second) / count
         spread = (square - mean.square()).clamp_min(0).sqrt().clamp_min(1e-9)
         return ((exact - mean) / spread).float() @ self._calibration.head_shares
 
@@ -227,32 +274,50 @@ class FirstLook:
         sums = torch.zeros(len(candidates), heads, dtype=torch.double)
         sampled = torch.zeros(len(samples), heads, dtype=torch.double)
         codes = self._text.codes.ranges(passages.bounds[asked_of], passages.bounds[asked_of + 1])
-        logits = torch.zeros(0)
-        for part, head, found in self._heads():
-            if head == 0:
-                asking = CodedQueries(self._text.bank, self._asked.queries[part])
-                logits = asking.logits(codes).view(len(tokens), heads, len(self._y[part]))
-            shares = torch.zeros(len(near), len(self._y[part]))
-            inside = place[found.sentences]
-            known = inside >= 0
-            at = torch.from_numpy(inside[known]), torch.from_numpy(found.tokens[known])
-            shares[at] = torch.from_numpy(found.shares[known])
-            shares[rows] = 0
-            sample = self._sample(part, head, found, weighing)
-            if len(tokens):
-                postings = self._whole.postings[self._calibration.tap_of_head[head]]
-                taken = torch.from_numpy(postings.counts(tokens)).float()
-                rest = torch.log((1 - taken @ found.share).clamp_min(1e-30))
-                own = logits[:, head] - found.log_mass
-                log_mass = torch.logaddexp(rest, torch.logsumexp(own, 0))
-                best = torch.from_numpy(np.maximum.reduceat(own.numpy(), firsts))
-                mass = log_mass.exp().clamp_min(1e-30)
+        for part, found_of_heads in self._found_in_parts():
+            asking = CodedQueries(self._text.bank, self._asked.queries[part])
+            logits = asking.logits(codes).view(len(tokens), heads, len(self._y[part]))
+            best, log_mass = self._read(found_of_heads, logits, tokens, firsts)
+            for head, found in enumerate(found_of_heads):
+                shares = torch.zeros(len(near), len(self._y[part]))
+                inside = place[found.sentences]
+                known = inside >= 0
+                at = torch.from_numpy(inside[known]), torch.from_numpy(found.tokens[known])
+                shares[at] = torch.from_numpy(found.shares[known])
+                shares[rows] = 0
+                mass = log_mass[head].exp().clamp_min(1e-30)
                 shares /= mass
-                shares[rows[torch.from_numpy(owning)]] = torch.exp(best - log_mass)
-                sample = sample / mass
-            sums[:, head] += neighbours.smooth(shares, weighing.power).double().sum(1)
-            sampled[:, head] += sample.double().sum(1)
+                shares[rows[torch.from_numpy(owning)]] = torch.exp(best[:, head] - log_mass[head])
+                sample = self._sample(part, head, found, weighing) / mass
+                sums[:, head] += neighbours.smooth(shares, weighing.power).double().sum(1)
+                sampled[:, head] += sample.double().sum(1)
         return sums, sampled
+
+    def _read(
+        self, heads: Sequence[_Head], logits: Tensor, tokens: np.ndarray, firsts: np.ndarray
+    ) -> tuple[Tensor, Tensor]:
+        """What codes tell of the attention that cells have told.
+
+        Args:
+            heads: What each of the H heads has found for n question tokens.
+            logits: ``f32[t, H, n]``, of the text tokens that are read; changed in place.
+            tokens: ``int64[t]``, which these are.
+            firsts: ``int64[C']``, where in these each sentence begins.
+
+        Returns:
+            The greatest logits of each sentence ``f32[C', H, n]``, and logarithms of the softmax's
+            sum ``f32[H, n]``, both over the sum that cells tell.
+        """
+        taken = []
+        for tap, found in zip(self._calibration.tap_of_head, heads, strict=True):
+            counts = torch.from_numpy(self._whole.postings[tap].counts(tokens)).float()
+            taken.append(counts @ found.share)
+        logits -= torch.stack([found.log_mass for found in heads])
+        best = logits[:0]
+        if len(tokens):
+            best = torch.from_numpy(np.maximum.reduceat(logits.numpy(), firsts))
+        own = ReadSums(torch.stack(taken), LogSum.of(logits))
+        return best, self._group.merged(own, joined_read_sums).log_mass
 
 
 def _widening(variance: Tensor) -> Tensor:

@@ -10,33 +10,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from s3_retriever.searching.group import Group, best_of_all
+from s3_retriever.searching.moments import Moments, joined_moments
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from s3_retriever.config import Weighing
 
-
-def standardise(scores: Tensor) -> Tensor:
-    """Bring scores over all sentences (the first dimension) to mean 0 and deviation 1."""
-    spread = scores.std(0, keepdim=True, correction=0)
-    return (scores - scores.mean(0, keepdim=True)) / spread.clamp_min(1e-9)
+ALONE = Group()
+"""Of a text that is searched by itself; it is asked for nothing that is remembered."""
 
 
-def standardise_some(scores: Tensor, sentences: int) -> tuple[Tensor, float]:
+def standardise(scores: Tensor, group: Group = ALONE) -> Tensor:
+    """Bring scores over all sentences (the first dimension) to mean 0 and deviation 1.
+
+    Args:
+        scores: ``f32[A, …]``.
+        group: In whose texts all sentences are.
+    """
+    return group.merged(Moments.of(scores), joined_moments).standardised(scores)
+
+
+def standardise_some(scores: Tensor, sentences: int, group: Group = ALONE) -> tuple[Tensor, float]:
     """Bring the scores of some sentences, those of all others being 0, to mean 0 and deviation 1.
 
     Args:
         scores: ``f32[C]``.
         sentences: A, how many there are with the others.
+        group: In whose texts all sentences are.
 
     Returns:
         Their scores ``f32[C]`` and that of all others, as `standardise` has them.
     """
-    exact = scores.double()
-    mean = exact.sum() / sentences
-    square = (exact - mean).square().sum() + (sentences - len(scores)) * mean**2
-    spread = (square / sentences).sqrt().clamp_min(1e-9)
-    return ((exact - mean) / spread).float(), float(-mean / spread)
+    whole = group.merged(Moments.of_some(scores, sentences), joined_moments)
+    rest = float(whole.standardised(torch.zeros(1, dtype=torch.double)))
+    return whole.standardised(scores.double()).float(), rest
 
 
 def fuse(parts: Mapping[str, Tensor], weighing: Weighing) -> Tensor:
@@ -64,13 +73,14 @@ class Scores:
         """``f32[C]``: the parts, weighed and added."""
         return fuse(self.parts, self.weighing)
 
-    def best(self, most: int) -> np.ndarray:
-        """The candidates of the highest totals: ``int64[C']``, ascending, at most so many."""
-        total = self.total.numpy()
-        if len(total) <= most:
-            return self.candidates
-        chosen = np.argpartition(-total, most)[:most]
-        return self.candidates[np.sort(chosen)]
+    def best(self, most: int, group: Group) -> np.ndarray:
+        """The candidates of the highest totals: ``int64[C']``, ascending.
+
+        Args:
+            most: At most so many, in all texts of a group.
+            group: The texts.
+        """
+        return self.candidates[best_of_all(self.total.numpy(), most, group)]
 
     def over(self, sentences: int, rest: float) -> Tensor:
         """The total as ``f32[A]``, with `rest` for sentences that were not scored."""

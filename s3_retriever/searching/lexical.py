@@ -33,8 +33,8 @@ class LexicalScorer:
     """
 
     def __init__(self, text: IndexedText) -> None:
-        self._passages, self._postings = text.passages, text.word_postings
-        self._ranker = Bm25(self._postings)
+        self._text, self._passages = text, text.passages
+        self._ranker = Bm25(text.word_postings, text.group, "sentences")
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`; all 0 where no word is shared."""
@@ -47,9 +47,10 @@ class LexicalScorer:
         may be a key.
         """
         values, alone = torch.zeros(len(self._passages)), self._passages.alone
+        group, tables = self._text.group, bool(alone.any())
         holding, scores = self._ranker.scores(self._words(asked.text))
         values[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
-        if asked.place is not None and alone.any():
+        if asked.place is not None and group.constant("tables", lambda: tables, any):
             named, scores = self._ranker.scores(self._words(asked.whole or asked.text))
             kept = alone[named]
             values[torch.from_numpy(named[kept])] = torch.from_numpy(scores[kept]).float()
@@ -58,23 +59,23 @@ class LexicalScorer:
 
     def _words(self, question: str) -> list[str]:
         """Words, and codes that rows and records are found by, each as much as two words."""
-        return [*asked_words(question, self._postings.spoken), *2 * codes(question)]
+        return [*asked_words(question, self._text.spoken), *2 * codes(question)]
 
     def _scores(self, asked: Asked, candidates: np.ndarray, weighing: Weighing) -> Tensor:
         holding, values = self._found(asked)
-        if not len(holding):
-            return torch.zeros(len(candidates))
         passages, everything = self._passages, len(self._passages)
         if _MANY * len(holding) > everything:
             smooth = passages.smooth(values, weighing.reach, weighing.power)
-            return standardise(smooth)[torch.from_numpy(candidates)]
+            return standardise(smooth, self._text.group)[torch.from_numpy(candidates)]
         near, smooth = lend(passages, holding, values, weighing.reach, weighing.power)
-        found, rest = standardise_some(smooth, everything)
+        found, rest = standardise_some(smooth, everything, self._text.group)
         return spread_out(near, found, rest, candidates)
 
 
 def spread_out(numbers: np.ndarray, scores: Tensor, rest: float, candidates: np.ndarray) -> Tensor:
     """Scores of candidates ``f32[C]``: those known by number, the rest of all others."""
+    if not len(numbers):
+        return torch.full((len(candidates),), rest)
     place = np.minimum(np.searchsorted(numbers, candidates), len(numbers) - 1)
     known = torch.from_numpy(numbers[place] == candidates)
     return torch.where(known, scores[torch.from_numpy(place)], torch.tensor(rest))

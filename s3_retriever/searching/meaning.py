@@ -44,7 +44,7 @@ class MeaningScorer:
         calibration = self._text.bank.calibration
         asks = [self._head.question(calibration.queries(question.queries)) for question in asked]
         cosines = self._vectors(weighing.meaning_reach) @ torch.stack(asks).T
-        return standardise(cosines).T[:, torch.from_numpy(candidates)]
+        return standardise(cosines, self._text.group).T[:, torch.from_numpy(candidates)]
 
     def _vectors(self, reach: float) -> Tensor:
         """``f32[A, E]`` of length 1; no question has a part in them, so the last are kept."""

@@ -41,7 +41,8 @@ class _Documents(ABC):
         named = self._asks(asked)
         if named is None:
             return torch.zeros(len(self._text.passages))
-        return standardise(self._found(named)[torch.from_numpy(self._text.passages.document)])
+        found = self._found(named)[torch.from_numpy(self._text.passages.document)]
+        return standardise(found, self._text.group)
 
     def _asks(self, asked: Asked) -> Asked | None:
         """What asks for a document."""
@@ -63,7 +64,7 @@ class LexicalDocumentScorer(_Documents):
     """BM25 of whole documents."""
 
     def _found(self, asked: Asked) -> Tensor:
-        own = asked_words(asked.text, self._text.word_postings.spoken)
+        own = asked_words(asked.text, self._text.spoken)
         holding, scores = self._text.document_bm25.scores([*own, *codes(asked.text)])
         found = torch.zeros(len(self._text.documents))
         found[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
@@ -96,7 +97,7 @@ class AttentionDocumentScorer(_Documents):
             best = torch.zeros(len(text.documents), *shares.shape[1:])
             best.scatter_reduce_(0, document.expand_as(shares), shares, "amax")
             sums += best.sum(2)
-        return standardise(sums) @ calibration.head_shares
+        return standardise(sums, text.group) @ calibration.head_shares
 
 
 class AttentionPlaceScorer(_Named, AttentionDocumentScorer):

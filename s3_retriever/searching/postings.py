@@ -86,11 +86,10 @@ class Postings:
         return np.bincount(np.concatenate(posts), np.concatenate(every), minlength=length)
 
     @property
-    def idf(self) -> np.ndarray:
-        """``f64[n_latents]``: ``1 / (log(1 + freq) + 1)``, freq the number of a latent's posts."""
-        frequency = np.sum([np.diff(run.starts) for run in self.runs], axis=0)
-        weights: np.ndarray = 1 / (np.log1p(frequency) + 1)
-        return weights
+    def frequency(self) -> np.ndarray:
+        """``int64[n_latents]``: the number of each latent's posts."""
+        frequency: np.ndarray = np.sum([np.diff(run.starts) for run in self.runs], axis=0)
+        return frequency
 
 
 def _invert(bank: Bank, codes: JoinedCodes, first: int, last: int) -> list[Run]:

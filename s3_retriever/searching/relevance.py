@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import normalize
 
 from s3_retriever.searching.attention import logits_at
+from s3_retriever.searching.group import added
 from s3_retriever.text.languages import LANGUAGES
 from s3_retriever.text.words import asked_words, words
 
@@ -60,7 +61,7 @@ def features(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarr
 
 def _words(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray:
     languages = [LANGUAGES[text.word_postings.languages[peak.top]] for peak in peaks]
-    known = {language: _rarity(text, asked, language) for language in set(languages)}
+    known = _rarities(text, asked, text.group.merged({*languages}, _union))
     shares = []
     for peak, language in zip(peaks, languages, strict=True):
         rarity = known[language]
@@ -70,13 +71,22 @@ def _words(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray
     return np.array(shares)
 
 
-def _rarity(text: IndexedText, asked: Asked, language: str) -> dict[str, float]:
-    """How rare each word of a question is that asks of what is in some language."""
-    wanted = list(dict.fromkeys(asked_words(asked.text, [language])))
-    frequencies = text.word_postings.frequencies(wanted)
-    count = len(text.passages)
-    both = zip(wanted, frequencies, strict=True)
-    return {word: math.log((count + 1) / (frequency + 0.5)) for word, frequency in both}
+def _union(values: Sequence[set[str]]) -> list[str]:
+    return sorted(set().union(*values))
+
+
+def _rarities(
+    text: IndexedText, asked: Asked, languages: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """For each language, how rare each word of a question is that asks of what is in it."""
+    wanted = {it: list(dict.fromkeys(asked_words(asked.text, [it]))) for it in languages}
+    every = [word for own in wanted.values() for word in own]
+    frequencies = iter(text.group.merged(text.word_postings.frequencies(every), added).tolist())
+    count = text.all_sentences
+    return {
+        language: {word: math.log((count + 1) / (next(frequencies) + 0.5)) for word in own}
+        for language, own in wanted.items()
+    }
 
 
 def _attention(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray:

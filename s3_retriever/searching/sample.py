@@ -40,12 +40,14 @@ class Sample:
 
     @classmethod
     def of(cls, text: IndexedText, reach: float) -> Sample:
-        """Take a sample of a text."""
-        passages, count = text.passages, len(text.passages)
+        """Take what lies in a text of the sample of all texts that are searched with it."""
+        passages, count = text.passages, text.all_sentences
         numbers = np.arange(count)
         if count > _RUNS * _RUN:
             firsts = np.linspace(0, count - _RUN, _RUNS).astype(np.int64)
             numbers = np.unique((firsts[:, None] + np.arange(_RUN)).ravel())
+        numbers = numbers - text.sentences_before
+        numbers = numbers[(numbers >= 0) & (numbers < len(passages))]
         neighbours = Neighbours.of(passages, numbers, reach)
         near, bounds = neighbours.near, passages.bounds
         _, firsts, owning = tokens_of(bounds, near)

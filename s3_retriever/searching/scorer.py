@@ -11,7 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from s3_retriever.searching.bm25 import Bm25
+from s3_retriever.searching.group import Group, listed
 from s3_retriever.searching.tables import OwnTables
+from s3_retriever.text.languages import LANGUAGES
 from s3_retriever.text.prose import density
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class IndexedText:
         codes: Of their T tokens.
         bank: With which the codes were made.
         tables: Of the documents, in whose place they were made or read; None to make them.
+        group: Of what is searched with them as one.
     """
 
     documents: tuple[Document, ...]
@@ -70,6 +73,41 @@ class IndexedText:
     codes: JoinedCodes
     bank: Bank
     tables: Tables | None = None
+    group: Group = field(default_factory=Group)
+
+    @property
+    def all_documents(self) -> int:
+        """How many documents are searched, in all texts."""
+        return self.group.constant("documents", lambda: len(self.documents), sum)
+
+    @property
+    def all_tokens(self) -> int:
+        """How many tokens, likewise."""
+        return self.group.constant("tokens", lambda: len(self.codes), sum)
+
+    @property
+    def all_sentences(self) -> int:
+        """How many sentences, likewise."""
+        return sum(self._sentences)
+
+    @property
+    def most_sentences(self) -> int:
+        """Those of the largest text."""
+        return max(self._sentences)
+
+    @property
+    def sentences_before(self) -> int:
+        """Those of the texts that come before this one."""
+        return sum(self._sentences[: self.group.rank])
+
+    @property
+    def _sentences(self) -> list[int]:
+        return self.group.constant("sentences", lambda: len(self.passages), listed)
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """The languages of all texts by name, each once, in the order of `LANGUAGES`."""
+        return self.group.constant("languages", lambda: self.word_postings.spoken, _languages)
 
     def sentences(self) -> list[str]:
         """The sentences themselves, in order."""
@@ -121,7 +159,12 @@ class IndexedText:
     @cached_property
     def document_bm25(self) -> Bm25:
         """BM25 of whole documents."""
-        return Bm25(self.document_postings)
+        return Bm25(self.document_postings, self.group, "documents")
+
+
+def _languages(values: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    known = {language for own in values for language in own}
+    return tuple(language for language in LANGUAGES if language in known)
 
 
 class Scorer(Protocol):

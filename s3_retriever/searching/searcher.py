@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -88,9 +88,8 @@ class Searcher:
         self.text = text
         self._candidates = candidates or AllSentences(text)
         self._scorers = dict(scorers or {})
-        given = candidates is not None or "attention" in self._scorers
-        large = len(text.codes) >= (FAST_FROM if fast_from is None else fast_from)
-        self._fast = large and not given
+        self._given = candidates is not None or "attention" in self._scorers
+        self._fast_from = FAST_FROM if fast_from is None else fast_from
         self._quick: dict[str, Scorer] = {}
         self._renew_lock()
         renew_after_fork(self, Searcher._renew_lock)
@@ -128,21 +127,29 @@ class Searcher:
         if self._fast and not config.exact and "attention" in parts.values() and asked:
             everything = np.arange(len(self.text.passages))
             most = CANDIDATES if most is None else most
-            firsts = [self._first(question, parts, config.weighing, most) for question in asked]
+            firsts = self.text.group.together(
+                [partial(self._first, question, parts, config.weighing, most) for question in asked]
+            )
             return Looked(asked, everything, firsts)
         return Looked(asked, self._candidates.candidates(asked) if asked else np.arange(0))
+
+    @property
+    def _fast(self) -> bool:
+        return not self._given and self.text.all_tokens >= self._fast_from
 
     def _first(
         self, asked: Asked, parts: Mapping[str, str], weighing: Weighing, most: int
     ) -> First:
         look, everything = self._attention.look(asked), np.arange(len(self.text.passages))
-        rows = {
-            part: look.scores(weighing)
-            if name == "attention"
-            else self._scorer(name, quick=True).scores([asked], everything, weighing)[0]
-            for part, name in parts.items()
-        }
-        best = self._scores(asked, everything, rows, weighing).best(most)
+
+        def row(name: str) -> Tensor:
+            if name == "attention":
+                return look.scores(weighing)
+            return self._scorer(name, quick=True).scores([asked], everything, weighing)[0]
+
+        found = self.text.group.together([partial(row, name) for name in parts.values()])
+        rows = dict(zip(parts, found, strict=True))
+        best = self._scores(asked, everything, rows, weighing).best(most, self.text.group)
         return First(look, rows, best)
 
     def refine(self, looked: Looked, config: SearchConfig) -> list[Scores]:
@@ -154,15 +161,20 @@ class Searcher:
         """
         parts, weighing = self._parts(config), config.weighing
         asked, candidates = looked.asked, looked.candidates
-        if looked.firsts is None:
-            known = {
-                part: self._scorer(name).scores(asked, candidates, weighing)
-                for part, name in parts.items()
-                if asked
-            }
-            rows = [{part: row[n] for part, row in known.items()} for n in range(len(asked))]
+        together = self.text.group.together
+        if looked.firsts is not None:
+            rows = together(
+                [partial(self._refined, first, parts, weighing) for first in looked.firsts]
+            )
+        elif asked:
+            scorers = [self._scorer(name) for name in parts.values()]
+            found = together([partial(it.scores, asked, candidates, weighing) for it in scorers])
+            rows = [
+                dict(zip(parts, of_question, strict=True))
+                for of_question in zip(*found, strict=True)
+            ]
         else:
-            rows = [self._refined(first, parts, weighing) for first in looked.firsts]
+            rows = []
         both = zip(asked, rows, strict=True)
         return [self._scores(question, candidates, row, weighing) for question, row in both]
 
@@ -194,7 +206,7 @@ class Searcher:
         parts = parts_of(config)
         if config.weighing.meaning and self.text.bank.sentences is not None:
             parts["meaning"] = "meaning"
-        if len(self.text.documents) > 1:
+        if self.text.all_documents > 1:
             parts |= document_parts_of(config, {*SCORERS, *self._scorers})
         return parts
 
@@ -203,7 +215,7 @@ class Searcher:
         return "place" in self._parts(config)
 
     def _with_document(self, scores: Scores) -> Scores:
-        if len(self.text.documents) < 2:
+        if self.text.all_documents < 2:
             return scores
         best = self.text.passages.best_of_document(scores.candidates, scores.total)
         return Scores(scores.candidates, {**scores.parts, "document": best}, scores.weighing)

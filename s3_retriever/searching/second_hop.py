@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from s3_retriever.searching.fusion import union
+from s3_retriever.searching.group import added, best, greatest
 from s3_retriever.searching.peaks import pick
+from s3_retriever.searching.scorer import NOTHING
 from s3_retriever.text.languages import LANGUAGES
 from s3_retriever.text.names import Naming, capitals_tell
 from s3_retriever.text.words import words
@@ -21,6 +24,7 @@ from s3_retriever.text.words import words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from s3_retriever.config import Weighing
     from s3_retriever.searching.fusion import Scores
     from s3_retriever.searching.peaks import Peak
     from s3_retriever.searching.scorer import IndexedText
@@ -34,14 +38,12 @@ class HopSource:
     """A span that may lead on.
 
     Attributes:
-        peak: The span.
         score: Of its best sentence.
-        home: The sentences of its document.
+        home: The sentences of its document; none where that is in another text.
         text: What the model reads.
         naming: How names are told in it.
     """
 
-    peak: Peak
     score: float
     home: slice
     text: str
@@ -57,26 +59,66 @@ def hop_sources(text: IndexedText, scores: Scores) -> list[HopSource]:
         text: The documents.
         scores: Of one question; its weighing says how many documents, and what weight is little.
     """
-    weighing, passages = scores.weighing, text.passages
-    if len(text.documents) == 1:
+    if text.all_documents == 1:
         return []
+    weighing = scores.weighing
+    own = _best_of_documents(text, scores)
+    told = [
+        (score, _Told(text.group.rank, place, *_read(text, peak)))
+        for place, (peak, score, _) in enumerate(own)
+    ]
+    chosen = text.group.merged(told, partial(best, most=weighing.hop_sources))
+    least = _least(weighing, chosen[0][0])
+    return [_source(text, own, score, read) for score, read in chosen if score >= least]
+
+
+def _least(weighing: Weighing, highest: float) -> float:
+    """The score of little weight beside the highest."""
+    return highest + weighing.hop_temperature * math.log(weighing.hop_least)
+
+
+class _Told(NamedTuple):
+    """A span as other texts are told of it.
+
+    Attributes:
+        rank: Of its text.
+        place: Among the best spans there.
+        text: What the model reads.
+        language: Of its document.
+    """
+
+    rank: int
+    place: int
+    text: str
+    language: str
+
+
+def _best_of_documents(text: IndexedText, scores: Scores) -> list[tuple[Peak, float, slice]]:
+    """The best span of each of the best documents of a text, its score, and its document."""
+    weighing, passages = scores.weighing, text.passages
     left = scores.over(len(passages), -torch.inf)
-    least = float(left.max()) + weighing.hop_temperature * math.log(weighing.hop_least)
-    sources: list[HopSource] = []
-    while len(sources) < weighing.hop_sources:
+    least = _least(weighing, float(left.max()))
+    found: list[tuple[Peak, float, slice]] = []
+    while len(found) < weighing.hop_sources:
         peaks = pick(left.numpy(), passages, 1, weighing.span_characters, text.density)
         if not peaks or left[peaks[0].top] < least:
             break
-        sources.append(_source(text, peaks[0], float(left[peaks[0].top])))
-        left[sources[-1].home] = -torch.inf
-    return sources
+        home = passages.of_document(int(passages.document[peaks[0].top]))
+        found.append((peaks[0], float(left[peaks[0].top]), home))
+        left[home] = -torch.inf
+    return found
 
 
-def _source(text: IndexedText, peak: Peak, score: float) -> HopSource:
-    read = text.between(peak.first, peak.last)
-    naming = _naming(text, LANGUAGES[text.word_postings.languages[peak.top]], read)
-    home = text.passages.of_document(int(text.passages.document[peak.top]))
-    return HopSource(peak, score, home, read, naming)
+def _read(text: IndexedText, peak: Peak) -> tuple[str, str]:
+    language = LANGUAGES[text.word_postings.languages[peak.top]]
+    return text.between(peak.first, peak.last), language
+
+
+def _source(
+    text: IndexedText, own: Sequence[tuple[Peak, float, slice]], score: float, told: _Told
+) -> HopSource:
+    home = own[told.place][2] if told.rank == text.group.rank else NOTHING
+    return HopSource(score, home, told.text, _naming(text, told.language, told.text))
 
 
 def _naming(text: IndexedText, language: str, read: str) -> Naming:
@@ -84,8 +126,9 @@ def _naming(text: IndexedText, language: str, read: str) -> Naming:
     if capitals_tell(read, language):
         return Naming(language)
     own = sorted({*words(read, language)})
-    most = max(RARE_DOCUMENTS, RARE_SHARE * len(text.documents))
-    both = zip(own, text.document_postings.frequencies(own), strict=True)
+    most = max(RARE_DOCUMENTS, RARE_SHARE * text.all_documents)
+    frequencies = text.group.merged(text.document_postings.frequencies(own), added)
+    both = zip(own, frequencies, strict=True)
     return Naming(language, frozenset(word for word, count in both if 2 <= count <= most))
 
 
@@ -107,8 +150,9 @@ def with_hop(
     """
     if not sources:
         return scores
-    highest, temperature = scores.total.max(), scores.weighing.hop_temperature
-    most = torch.stack([led.total.max() for led in found]).max()
+    tops = torch.stack([one.total.max() for one in (scores, *found)])
+    highest, *led_to = text.group.merged(tops, greatest)
+    most, temperature = max(led_to), scores.weighing.hop_temperature
     direct = torch.exp((scores.over(len(text.passages), -torch.inf) - highest) / temperature)
     hops = [direct * most]
     for source, led in zip(sources, found, strict=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from s3_retriever.documents import Span
+from s3_retriever.searching.group import best
 from s3_retriever.searching.peaks import pick
 from s3_retriever.searching.relevance import relevances
 from s3_retriever.text.sentences import trim
@@ -41,29 +43,57 @@ def cut_spans(
         left = None if config.token_budget is None else config.token_budget - spent
         spans += within_budget(text, lead_and_tail(text, spans, config.bias_tokens), left)
     if config.order == "document":
-        place = _numbers(text)
+        found_in = {span.document_id for span in spans}
+        own = {id: number for id, number in _numbers(text).items() if id in found_in}
+        place = text.group.merged(own, _placed)
         spans.sort(key=lambda span: (place[span.document_id], span.start))
     return tuple(spans)
 
 
+def _placed(values: Sequence[Mapping[str, int]]) -> dict[str, tuple[int, int]]:
+    """Where documents stand: in which text, and where there."""
+    return {id: (rank, number) for rank, own in enumerate(values) for id, number in own.items()}
+
+
+def _joined(values: Sequence[Mapping[str, list[Span]]]) -> dict[str, list[Span]]:
+    """Spans of documents, by their ids."""
+    together: dict[str, list[Span]] = {}
+    for own in values:
+        for id, spans in own.items():
+            together.setdefault(id, []).extend(spans)
+    return together
+
+
 def _peaks(
     text: IndexedText, scores: Scores, config: SearchConfig, asked: Asked | None
-) -> Iterator[Span]:
+) -> list[Span]:
+    """The spans of the best peaks of all texts, those of too little relevance left out."""
+    own = text.group.merged(_own_peaks(text, scores, config, asked), partial(best, most=config.k))
+    least = config.min_relevance or 0
+    spans = (span for _, found in own for span in found)
+    return [span for span in spans if span.relevance is None or span.relevance >= least]
+
+
+def _own_peaks(
+    text: IndexedText, scores: Scores, config: SearchConfig, asked: Asked | None
+) -> list[tuple[float, list[Span]]]:
+    """The best peaks of a text with their scores; white space alone makes no span of one."""
     passages, total = text.passages, scores.over(len(text.passages), -np.inf).numpy()
     peaks = pick(total, passages, config.k, config.weighing.span_characters, text.density)
-    wanted, least = config.relevance or config.min_relevance is not None, config.min_relevance or 0
+    wanted = config.relevance or config.min_relevance is not None
     told = relevances(text, asked, peaks) if asked and wanted else None
+    found = []
     for place, peak in enumerate(peaks):
         relevance = None if told is None else float(told[place])
-        if relevance is not None and relevance < least:
-            continue
         number = int(passages.document[peak.top])
         tokens = passages.bounds[[peak.first, peak.last]] - text.codes.bounds[number]
         characters = passages.start[peak.first], passages.end[peak.last - 1]
         at = scores.place(peak.top)
         parts = {name: float(values[at]) for name, values in scores.parts.items()}
         score = float(total[peak.top])
-        yield from _span(text, number, characters, tokens, score, parts, relevance)
+        spans = _span(text, number, characters, tokens, score, parts, relevance)
+        found.append((score, [*spans]))
+    return found
 
 
 def _span(
@@ -107,14 +137,17 @@ def within_budget(text: IndexedText, spans: Iterable[Span], tokens: int | None) 
     left = tokens
     for span in spans:
         if left is not None and span.tokens > left:
-            return [*kept, *_shortened(text, span, left)]
+            own = {span.document_id: [*_shortened(text, span, left)]}
+            return [*kept, *text.group.merged(own, _joined)[span.document_id]]
         kept.append(span)
         left = None if left is None else left - span.tokens
     return kept
 
 
 def _shortened(text: IndexedText, span: Span, tokens: int) -> Iterator[Span]:
-    number = _numbers(text)[span.document_id]
+    number = _numbers(text).get(span.document_id)
+    if number is None:
+        return
     codes = text.codes.parts[number]
     first = int(np.searchsorted(codes.ends, span.start, side="right"))
     if tokens > 0 and first < len(codes):
@@ -124,7 +157,7 @@ def _shortened(text: IndexedText, span: Span, tokens: int) -> Iterator[Span]:
         yield from _span(text, number, (span.start, end), (first, last), *told)
 
 
-def lead_and_tail(text: IndexedText, spans: Sequence[Span], tokens: int) -> Iterator[Span]:
+def lead_and_tail(text: IndexedText, spans: Sequence[Span], tokens: int) -> list[Span]:
     """Lead and tail of the documents that spans come from, the M_bias of arXiv 2601.17702.
 
     Args:
@@ -132,25 +165,34 @@ def lead_and_tail(text: IndexedText, spans: Sequence[Span], tokens: int) -> Iter
         spans: What is there already; a lead or tail that overlaps with it is left out.
         tokens: Most tokens of each.
 
-    Yields:
+    Returns:
         Spans whose only part is ``"bias"``.
     """
-    numbers = _numbers(text)
-    for id in dict.fromkeys(span.document_id for span in spans):
-        number = numbers[id]
-        codes, length = text.codes.parts[number], len(text.documents[number].text)
-        size = min(tokens, len(codes))
-        if not size:
+    numbers, ids = _numbers(text), [*dict.fromkeys(span.document_id for span in spans)]
+    own = {
+        id: [*_ends(text, numbers[id], [s for s in spans if s.document_id == id], tokens)]
+        for id in ids
+        if id in numbers
+    }
+    every = text.group.merged(own, _joined)
+    return [span for id in ids for span in every[id]]
+
+
+def _ends(text: IndexedText, number: int, spans: Sequence[Span], tokens: int) -> Iterator[Span]:
+    """Lead and tail of the document of that number, of which there are spans."""
+    codes, length = text.codes.parts[number], len(text.documents[number].text)
+    size = min(tokens, len(codes))
+    if not size:
+        return
+    taken = [(span.start, span.end) for span in spans]
+    lead = (0, int(codes.ends[size - 1])), (0, size)
+    tail = (int(codes.starts[len(codes) - size]), length), (len(codes) - size, len(codes))
+    for characters, rows in (lead, tail):
+        if any(start < characters[1] and characters[0] < end for start, end in taken):
             continue
-        taken = [(span.start, span.end) for span in spans if span.document_id == id]
-        lead = (0, int(codes.ends[size - 1])), (0, size)
-        tail = (int(codes.starts[len(codes) - size]), length), (len(codes) - size, len(codes))
-        for characters, rows in (lead, tail):
-            if any(start < characters[1] and characters[0] < end for start, end in taken):
-                continue
-            for span in _span(text, number, characters, rows, 0.0, {"bias": 1.0}):
-                taken.append((span.start, span.end))
-                yield span
+        for span in _span(text, number, characters, rows, 0.0, {"bias": 1.0}):
+            taken.append((span.start, span.end))
+            yield span
 
 
 def _numbers(text: IndexedText) -> dict[str, int]:

@@ -9,7 +9,11 @@ import numpy as np
 
 from s3_retriever.codec import Codes, JoinedCodes
 from s3_retriever.codec.codes import TokenCodes
+from s3_retriever.documents import Document
+from s3_retriever.searching.bm25 import WordPostings
 from s3_retriever.searching.passages import Passages
+from s3_retriever.searching.scorer import IndexedText
+from s3_retriever.searching.tables import OwnTables
 
 
 def token_codes(starts: Any, ends: Any) -> TokenCodes:
@@ -28,6 +32,16 @@ def joined(codes: Codes, *cuts: int) -> JoinedCodes:
         own = (array[first:last] for array in arrays)
         parts.append(TokenCodes(*own, places, places + 1))
     return JoinedCodes(parts)
+
+
+def lexical_text(passages: Passages, postings: WordPostings) -> IndexedText:
+    """A text of which sentences and words are known, and nothing else; its letters are an x."""
+    length = max(int(passages.end.max()), 1)
+    numbers = range(int(passages.document[-1]) + 1)
+    documents = tuple(Document(str(number), "x" * length) for number in numbers)
+    none: Any = None
+    tables = OwnTables(documents, none, none, passages=passages, words=postings)
+    return IndexedText(documents, passages, none, none, tables)
 
 
 def some_passages(sizes: list[list[int]]) -> Passages:

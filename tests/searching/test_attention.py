@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import log
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from passage_samples import joined, some_passages
+from passage_samples import joined, lexical_text, some_passages
 from random_bank import HEADS, K, make_bank
 from s3_retriever.codec import Bank, Codes, fit_residual
 from s3_retriever.config import Weighing
@@ -87,7 +86,7 @@ def coactivated(*args: Any) -> Tensor:
 def lexical(sentences: list[str], passages: Passages, question: str) -> Tensor:
     """BM25 where each sentence of the passages has a text of its own."""
     postings = WordPostings.of(map(words, sentences))
-    text = SimpleNamespace(passages=passages, word_postings=postings)
+    text = lexical_text(passages, postings)
     asked = [Asked(question, torch.empty(0))]
     return LexicalScorer(text).scores(asked, np.arange(len(passages)), WEIGHING)[0]
 

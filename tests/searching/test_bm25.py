@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pydoc_data.topics import topics
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from rank_bm25 import BM25Okapi
 
-from passage_samples import some_passages
+from passage_samples import lexical_text, some_passages
 from s3_retriever.config import Weighing
 from s3_retriever.searching.bm25 import Bm25, WordPostings
 from s3_retriever.searching.fusion import standardise, standardise_some
@@ -99,7 +98,7 @@ def test_few_and_many_holding_sentences_score_alike(
 ) -> None:
     counts = np.bincount(groups)
     passages = some_passages([[80] * count for count in counts])
-    text = SimpleNamespace(passages=passages, word_postings=WordPostings.of(texts))
+    text = lexical_text(passages, WordPostings.of(texts))
     asked, everything = [Asked(question, torch.empty(0))], np.arange(len(texts))
     found = []
     for many in (0, 10**9):

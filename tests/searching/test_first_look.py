@@ -158,7 +158,7 @@ def test_long_questions_look_in_parts(
     expected = [attention.look(question).scores(Weighing())]
     expected += [attention.look(question).refined(some, Weighing())]
     expected += [attention.look(question).documents()]
-    attention.most = 3
+    monkeypatch.setattr(CellAttention, "most", 3)
     look = attention.look(question)
     found = [look.scores(Weighing()), look.refined(some, Weighing()), look.documents()]
     for one, other in zip(found, expected, strict=True):

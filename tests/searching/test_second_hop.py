@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from math import exp
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from passage_samples import some_passages
+from passage_samples import lexical_text, some_passages
 from s3_retriever.config import Weighing
 from s3_retriever.documents import Document
 from s3_retriever.searching.bm25 import WordPostings
 from s3_retriever.searching.fusion import Scores
 from s3_retriever.searching.passages import cut_passages
-from s3_retriever.searching.peaks import Peak, of_latin
 from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.second_hop import HopSource, hop_sources, with_hop
 from s3_retriever.searching.tables import OwnTables
@@ -24,13 +22,7 @@ from s3_retriever.text.names import Naming, new_names
 
 PASSAGES = some_passages([[100] * 3, [100] * 2, [100] * 4])
 POSTINGS = WordPostings.of([[]] * len(PASSAGES))
-TEXT: Any = SimpleNamespace(
-    passages=PASSAGES,
-    documents=[SimpleNamespace(text="x" * 400)] * 3,
-    word_postings=POSTINGS,
-    density=of_latin,
-    between=lambda first, last: "x" * 100 * (last - first),
-)
+TEXT = lexical_text(PASSAGES, POSTINGS)
 WEIGHING = Weighing(hop=0.8, hop_temperature=2.0)
 
 
@@ -41,7 +33,7 @@ def scores(values: Any, weighing: Weighing = WEIGHING) -> Scores:
 
 def source(sentence: int, score: float) -> HopSource:
     home = PASSAGES.of_document(int(PASSAGES.document[sentence]))
-    return HopSource(Peak(sentence, sentence + 1, sentence), score, home, "", Naming())
+    return HopSource(score, home, "", Naming())
 
 
 def test_a_sentence_has_the_best_of_what_leads_to_it_and_of_what_it_says_itself() -> None:
@@ -98,12 +90,12 @@ def test_what_was_no_candidate_may_be_led_to() -> None:
 def test_spans_of_little_weight_do_not_lead_on() -> None:
     asked = scores([9.0, 0, 0, 5.5, 0, 4.0, 0, 0, 0], Weighing(hop_temperature=2, hop_least=0.1))
     found = hop_sources(TEXT, asked)
-    assert [(own.peak.top, own.score) for own in found] == [(0, 9.0), (3, 5.5)]
+    assert [(own.home.start, own.score) for own in found] == [(0, 9.0), (3, 5.5)]
     assert exp((5.5 - 9) / 2) > 0.1 > exp((4 - 9) / 2)
 
 
 def test_of_one_document_nothing_leads_on() -> None:
-    alone: Any = SimpleNamespace(passages=some_passages([[100] * 9]), documents=[TEXT.documents[0]])
+    alone = lexical_text(some_passages([[100] * 9]), POSTINGS)
     assert hop_sources(alone, scores([1.0] * 9)) == []
 
 
