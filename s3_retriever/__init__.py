@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Bank
     from s3_retriever.config import UNSET, AnswerConfig, ScanConfig, SearchConfig, Weighing
+    from s3_retriever.distributed.sharded_index import ShardedIndex
     from s3_retriever.documents import Answer, Document, Skipped, Span
     from s3_retriever.engine import EndogenousIndex
     from s3_retriever.engine.results import IndexStats, SearchResult
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         ModelMismatchError,
         S3Error,
+        ShardError,
         SkippedWarning,
         UnsupportedModelError,
     )
@@ -63,6 +65,8 @@ __all__ = [
     "ScanReport",
     "SearchConfig",
     "SearchResult",
+    "ShardError",
+    "ShardedIndex",
     "Skipped",
     "SkippedWarning",
     "Span",
@@ -77,6 +81,7 @@ _MODULES = {
     "codec": ("Bank",),
     "answering.stream": ("AnswerStream",),
     "config": ("UNSET", "AnswerConfig", "ScanConfig", "SearchConfig", "Weighing"),
+    "distributed.sharded_index": ("ShardedIndex",),
     "documents": ("Answer", "Document", "Skipped", "Span"),
     "engine": ("EndogenousIndex",),
     "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),

@@ -47,6 +47,10 @@ class IndexConflictError(IndexFileError):
     """An index folder holds what another process wrote, and saving over it would lose that."""
 
 
+class ShardError(S3Error, RuntimeError):
+    """A shard of an index did not answer; the message names it."""
+
+
 class SkippedWarning(UserWarning):
     """Documents were left out because they cannot be indexed; the message names them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from s3_retriever.engine.folder_store import FolderStore, attached_of, header_of
 from s3_retriever.engine.opening import READING
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from s3_retriever.config import ScanConfig
     from s3_retriever.engine.store import State
 
 
@@ -31,7 +32,7 @@ def merge_folders(paths: Sequence[str | PathLike[str]], path: str | PathLike[str
     states = [_outline(source) for source in paths]
     first = states[0]
     for source, state in zip(paths[1:], states[1:], strict=True):
-        _check_alike(paths[0], first, source, state)
+        check_alike(paths[0], Made.of(first), source, Made.of(state))
     report = reduce(add, (state.report for state in states))
     whole = replace(first, report=report, saved=None)
     join_indexes(paths, path, header=header_of(whole), attached=attached_of(whole))
@@ -48,22 +49,46 @@ def _outline(path: str | PathLike[str]) -> State:
     return state
 
 
-def _check_alike(
-    one: str | PathLike[str], first: State, other: str | PathLike[str], state: State
+class Made(NamedTuple):
+    """By what an index was made.
+
+    Attributes:
+        model: Its name.
+        bank: Digest of the bank.
+        scan: How documents were read.
+    """
+
+    model: str
+    bank: str
+    scan: ScanConfig
+
+    @classmethod
+    def of(cls, state: State) -> Made:
+        """By what a state was made."""
+        return cls(state.bank.model_name or "unknown", state.bank.digest(), state.scan)
+
+
+def check_alike(
+    one: str | PathLike[str], first: Made, other: str | PathLike[str], second: Made
 ) -> None:
-    names = [it.bank.model_name or "unknown" for it in (first, state)]
-    if names[0] != names[1]:
+    """Make sure that two indexes can be one.
+
+    Raises:
+        ModelMismatchError: two models.
+        InputError: two banks, or two ways of reading.
+    """
+    if first.model != second.model:
         raise ModelMismatchError(
-            f"{one} was made with the model {names[0]!r} and {other} with {names[1]!r}; build one "
-            "of them again with the model of the other"
+            f"{one} was made with the model {first.model!r} and {other} with {second.model!r}; "
+            "build one of them again with the model of the other"
         )
-    if state.bank.digest() != first.bank.digest():
+    if first.bank != second.bank:
         raise InputError(
             f"{one} and {other} were made with two banks; build one of them again with the bank of "
             f"the other, such as --bank {one}/bank-…"
         )
     for name in READING:
-        here, there = getattr(first.scan, name), getattr(state.scan, name)
+        here, there = getattr(first.scan, name), getattr(second.scan, name)
         if here != there:
             raise InputError(
                 f"{one} was read with {name}={here!r} and {other} with {name}={there!r}; build one "

@@ -53,12 +53,15 @@ class SearchResult:
         spans: In the order asked for: best first, or reading order.
         seconds: Where the time went.
         sources: The documents the spans come from, by id.
+        missing: Shards that did not answer, whose documents were not searched; see
+            `s3_retriever.distributed.sharded_index.ShardedIndex`.
     """
 
     question: str
     spans: tuple[Span, ...]
     seconds: SearchSeconds = field(compare=False)
     sources: Mapping[str, Document] = field(repr=False, compare=False)
+    missing: tuple[str, ...] = ()
 
     @property
     def relevance(self) -> float | None:
