@@ -1,0 +1,1 @@
+"""Many machines: Ray reads documents into one index."""
