@@ -140,6 +140,8 @@ class Shard:
         Returns:
             The result, of the first shard alone: a list of `s3_retriever.engine.flow.Found`.
         """
+        for other in [name for name, own in self._runs.items() if own.stopped]:
+            self._runs.pop(other, None)
         searcher = self._chosen.pop(run)
         self._runs[run] = Run(task.rank, task.known, partial(_find, searcher, task))
         return self._ended(run, self._runs[run].begin())

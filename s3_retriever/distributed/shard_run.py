@@ -108,6 +108,11 @@ class Run:
             self._stopped = True
             self._changed.notify_all()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was given up."""
+        return self._stopped
+
     def ask(self, ask: Ask) -> Any:
         """Wait for an answer, in a line of work.
 
@@ -119,7 +124,8 @@ class Run:
             self._asks[line] = ask
             self._rest()
             here = lambda: line in self._answers or self._stopped  # noqa: E731
-            if not self._changed.wait_for(here, _PATIENCE) or self._stopped:
+            self._stopped = not self._changed.wait_for(here, _PATIENCE) or self._stopped
+            if self._stopped:
                 raise Stopped
             return self._answers.pop(line)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from s3_retriever.codec import Codes, JoinedCodes
 from s3_retriever.codec.codes import TokenCodes
 from s3_retriever.documents import Document
-from s3_retriever.searching.bm25 import WordPostings
 from s3_retriever.searching.passages import Passages
 from s3_retriever.searching.scorer import IndexedText
 from s3_retriever.searching.tables import OwnTables
+
+if TYPE_CHECKING:
+    from s3_retriever.searching.bm25 import WordPostings
 
 
 def token_codes(starts: Any, ends: Any) -> TokenCodes:
