@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from langchain_s3_retriever import _conversion
 from langchain_s3_retriever._documents import IndexedDocuments
 from s3_retriever.adapters import background
-from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class ScoredDocuments(IndexedDocuments):
     """Searches that return relevance beside documents, whose metadata no question changes."""
 
+    @abstractmethod
     def _options(self, **given: Any) -> dict[str, Any]:
         """Arguments for a search of the index, of those of a call."""
-        raise NotImplementedError
 
     def similarity_search_with_relevance_scores(
         self,
@@ -41,11 +41,7 @@ class ScoredDocuments(IndexedDocuments):
         Raises:
             InputError: an unknown option, or an index whose bank tells no relevance.
         """
-        if self.index.bank.relevance is None:
-            raise InputError(
-                "the bank of this index was made without a relevance head, so no relevance can be "
-                "told; fit one (s3-retriever calibrate --bank BANK -o NEW) and index again with it"
-            )
+        self.index.bank.check_relevance()
         given = {**options, "k": k, "min_relevance": score_threshold}
         searched = {**self._options(**given), "bias_tokens": 0, "relevance": True}
         result = self.index.search(query, **searched)

@@ -50,9 +50,10 @@ def run(args: argparse.Namespace) -> int:
         f"{stats.tokens:,} tokens\nwould take {stats.kv_bytes_per_token:,} bytes a token, "
         f"{stats.kv_bytes / 2**30:.2f} GiB: {saved:,.0f} times as much, on the accelerator. "
         f"The scan reads layers 0 to {stats.deepest_layer}\nof {stats.layers}.\n\n"
-        "Behind each span stands how far it is above the mean sentence, in standard deviations:\n"
-        "by the model's attention (S3), by words in common (BM25), by the best of its document, "
-        "and by\nwhat the best spans lead to (hop).\n"
+        "Behind each span stands how likely it holds an answer, in per cent, and how far it is "
+        "above the mean\nsentence, in standard deviations: by the model's attention (S3), by words "
+        "in common (BM25), by what it\nmeans, by how well the whole document fits, by the best of "
+        "its document, and by what the best spans\nlead to (hop).\n"
     )
     for question in QUESTIONS:
         _ask(index, question)

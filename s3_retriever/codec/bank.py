@@ -149,6 +149,19 @@ class Bank:
         left = self._leave(keys, latent, value)
         return Codes(latent.to(torch.uint16), value, left, good)
 
+    def check_relevance(self) -> None:
+        """Refuse what only a relevance head can tell.
+
+        Raises:
+            InputError: the bank has none.
+        """
+        if self.relevance is None:
+            raise InputError(
+                "no relevance can be told: the bank of this index was made without a relevance "
+                "head; leave min_relevance out, or fit one (s3-retriever calibrate --bank BANK "
+                "-o NEW) and index again with that bank"
+            )
+
     def decode(self, codes: Codes) -> Tensor:
         """Reconstruct calibrated keys, ``f32[R, N, d]``, from codes and residual."""
         x = self._reconstruct(codes.latents.int(), codes.values)

@@ -347,12 +347,8 @@ class EndogenousIndex:
         Arguments and errors are those of `search`, and so are the results, one for each question.
         """
         chosen = search_config(config or self.config, settings)
-        if chosen.min_relevance is not None and self.bank.relevance is None:
-            raise InputError(
-                "min_relevance cannot be told: the bank of this index was made without a relevance "
-                "head; leave it out, or fit one (s3-retriever calibrate --bank BANK -o NEW) and "
-                "index again with that bank"
-            )
+        if chosen.min_relevance is not None:
+            self.bank.check_relevance()
         checked = self._checked(questions)
         corpus = self._corpus
         searcher = corpus.searcher(filter)

@@ -238,23 +238,20 @@ class FirstLook:
             at = torch.from_numpy(inside[known]), torch.from_numpy(found.tokens[known])
             shares[at] = torch.from_numpy(found.shares[known])
             shares[rows] = 0
-            mass = torch.ones(len(self._y[part]))
+            sample = self._sample(part, head, found, weighing)
             if len(tokens):
                 postings = self._whole.postings[self._calibration.tap_of_head[head]]
                 taken = torch.from_numpy(postings.counts(tokens)).float()
+                rest = torch.log((1 - taken @ found.share).clamp_min(1e-30))
                 own = logits[:, head] - found.log_mass
-                highest = own.amax(0).clamp_min_(0)
-                own = own.sub_(highest).exp_()
-                scale = torch.exp(-highest)
-                mass = (1 - taken @ found.share).clamp_min(0) * scale + own.sum(0)
-                mass = mass.clamp_min_(1e-30)
+                log_mass = torch.logaddexp(rest, torch.logsumexp(own, 0))
                 best = torch.from_numpy(np.maximum.reduceat(own.numpy(), firsts))
-                shares *= scale / mass
-                shares[rows[torch.from_numpy(owning)]] = best / mass
-                mass /= scale.clamp_min(1e-30)
+                mass = log_mass.exp().clamp_min(1e-30)
+                shares /= mass
+                shares[rows[torch.from_numpy(owning)]] = torch.exp(best - log_mass)
+                sample = sample / mass
             sums[:, head] += neighbours.smooth(shares, weighing.power).double().sum(1)
-            own = self._sample(part, head, found, weighing) / mass
-            sampled[:, head] += own.double().sum(1)
+            sampled[:, head] += sample.double().sum(1)
         return sums, sampled
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from s3_retriever.searching.bm25 import Bm25
-from s3_retriever.searching.fusion import standardise, standardise_some
+from s3_retriever.searching.fusion import standardise, standardise_some, union
 from s3_retriever.searching.neighbours import lend
 from s3_retriever.text.words import asked_words, codes
 
@@ -53,7 +53,7 @@ class LexicalScorer:
             named, scores = self._ranker.scores(self._words(asked.whole or asked.text))
             kept = alone[named]
             values[torch.from_numpy(named[kept])] = torch.from_numpy(scores[kept]).float()
-            holding = np.union1d(holding, named[kept])
+            holding = union(holding, named[kept])
         return holding, values
 
     def _words(self, question: str) -> list[str]:

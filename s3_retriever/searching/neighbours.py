@@ -60,11 +60,6 @@ class Neighbours:
         found = place[others], weights, rows, place[headers]
         return cls(near, *map(torch.from_numpy, found))
 
-    @property
-    def own(self) -> Tensor:
-        """``int64[C]``: the places of the sentences themselves."""
-        return self.places[:, 0]
-
     def smooth(self, scores: Tensor, power: float) -> Tensor:
         """Let the sentences share in what stands near them, as `Passages.smooth` does.
 

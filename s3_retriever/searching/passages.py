@@ -197,8 +197,8 @@ class Passages:
         """
         asked = np.zeros(len(self), dtype=bool)
         asked[numbers] = True
-        rows = np.flatnonzero(self.header >= 0)
-        own: np.ndarray = rows[asked[self.header[rows]]]
+        rows, headers = (some.numpy() for some in self._rows)
+        own: np.ndarray = rows[asked[headers]]
         return own
 
     def best_of_document(self, candidates: np.ndarray, scores: Tensor) -> Tensor:
@@ -222,7 +222,7 @@ class Passages:
         """
         positive = scores.clamp_min(0)
         shared = self._with_neighbours(positive**power, reach) ** (1 / power)
-        return self._withheaders_of(shared, positive)
+        return self._with_headers(shared, positive)
 
     def spread(self, values: Tensor, reach: float) -> Tensor:
         """Add to the values of sentences those of their neighbours, ``exp(-|a - b| / reach)`` each.
@@ -231,7 +231,7 @@ class Passages:
             values: ``f32[A, …]``.
             reach: In characters; see `smooth`, also for rows and records.
         """
-        return self._withheaders_of(self._with_neighbours(values, reach), values)
+        return self._with_headers(self._with_neighbours(values, reach), values)
 
     def _with_neighbours(self, values: Tensor, reach: float) -> Tensor:
         total = values.clone()
@@ -241,7 +241,7 @@ class Passages:
             total[:-r] += values[r:] * weight
         return total
 
-    def _withheaders_of(self, total: Tensor, values: Tensor) -> Tensor:
+    def _with_headers(self, total: Tensor, values: Tensor) -> Tensor:
         rows, headers = self._rows
         if len(rows):
             total[rows] += values[headers]

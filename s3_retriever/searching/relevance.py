@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.functional import normalize
 
+from s3_retriever.searching.attention import logits_at
 from s3_retriever.text.languages import LANGUAGES
 from s3_retriever.text.words import asked_words, words
 
@@ -59,12 +59,12 @@ def features(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarr
 
 
 def _words(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray:
-    known = {language: _rarity(text, asked, language) for language in text.word_postings.spoken}
     languages = [LANGUAGES[text.word_postings.languages[peak.top]] for peak in peaks]
+    known = {language: _rarity(text, asked, language) for language in set(languages)}
     shares = []
     for peak, language in zip(peaks, languages, strict=True):
         rarity = known[language]
-        held = rarity.keys() & set(words(_text_of(text, peak), language))
+        held = rarity.keys() & set(words(text.between(peak.first, peak.last), language))
         total = sum(rarity.values())
         shares.append(sum(rarity[word] for word in held) / total if total > 0 else 0.0)
     return np.array(shares)
@@ -77,12 +77,6 @@ def _rarity(text: IndexedText, asked: Asked, language: str) -> dict[str, float]:
     count = len(text.passages)
     both = zip(wanted, frequencies, strict=True)
     return {word: math.log((count + 1) / (frequency + 0.5)) for word, frequency in both}
-
-
-def _text_of(text: IndexedText, peak: Peak) -> str:
-    passages = text.passages
-    characters = slice(int(passages.start[peak.first]), int(passages.end[peak.last - 1]))
-    return text.documents[int(passages.document[peak.top])].text[characters]
 
 
 def _attention(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray:
@@ -102,22 +96,16 @@ def _attention(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.nda
     keys = text.bank.decode(text.codes.ranges(starts, stops)) - text.bank.offset
     sizes = (stops - starts)[owning]
     y, shares = calibration.queries(asked.queries), calibration.head_shares
-    lengths = y.norm(dim=2) @ shares
-    most = max(_BLOCK_NUMBERS // len(keys), 1)
+    lengths, begins = y.norm(dim=2) @ shares, np.cumsum(sizes) - sizes
+    most = max(_BLOCK_NUMBERS // (len(keys) * len(shares)), 1)
     total = torch.zeros(len(sizes))
     for first in range(0, len(y), most):
-        block = y[first : first + most]
-        best = torch.zeros(len(sizes), len(block))
-        for head, tap in enumerate(calibration.tap_of_head):
-            best += shares[head] * _peaks_of(keys[:, tap] @ block[:, head].T, sizes)
+        logits = logits_at(keys, y[first : first + most], calibration.tap_of_head)
+        best = torch.from_numpy(np.maximum.reduceat(logits.numpy(), begins))
+        best = torch.einsum("shn,h->sn", best.view(len(sizes), len(shares), -1), shares)
         total += best @ lengths[first : first + most]
     found[order[owning]] = (total / lengths.square().sum().clamp_min(1e-12)).numpy()
     return found
-
-
-def _peaks_of(logits: Tensor, sizes: np.ndarray) -> Tensor:
-    """Greatest logits ``f32[S, n]`` of runs of tokens, of ``f32[t, n]``."""
-    return torch.from_numpy(np.maximum.reduceat(logits.numpy(), np.cumsum(sizes) - sizes))
 
 
 def _meaning(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> list[np.ndarray]:

@@ -73,14 +73,17 @@ class IndexedText:
 
     def sentences(self) -> list[str]:
         """The sentences themselves, in order."""
+        return [self.between(number, number + 1) for number in range(len(self.passages))]
+
+    def between(self, first: int, last: int) -> str:
+        """The text of sentences of one document, from `first` on to the one before `last`."""
         passages = self.passages
-        places = zip(passages.document, passages.start, passages.end, strict=True)
-        return [self.documents[number].text[start:end] for number, start, end in places]
+        whole = self.documents[int(passages.document[first])].text
+        return whole[int(passages.start[first]) : int(passages.end[last - 1])]
 
     def density(self, sentence: int) -> int:
         """How many Latin letters a character of a sentence stands for, by its number."""
-        own, passages = self.documents[int(self.passages.document[sentence])], self.passages
-        return density(own.text[passages.start[sentence] : passages.end[sentence]])
+        return density(self.between(sentence, sentence + 1))
 
     @cached_property
     def _tables(self) -> Tables:

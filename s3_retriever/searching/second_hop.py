@@ -58,7 +58,7 @@ def hop_sources(text: IndexedText, scores: Scores) -> list[HopSource]:
         scores: Of one question; its weighing says how many documents, and what weight is little.
     """
     weighing, passages = scores.weighing, text.passages
-    if len(text.documents) == 1 or not len(scores.candidates):
+    if len(text.documents) == 1:
         return []
     left = scores.over(len(passages), -torch.inf)
     least = float(left.max()) + weighing.hop_temperature * math.log(weighing.hop_least)
@@ -73,12 +73,10 @@ def hop_sources(text: IndexedText, scores: Scores) -> list[HopSource]:
 
 
 def _source(text: IndexedText, peak: Peak, score: float) -> HopSource:
-    passages = text.passages
-    number = int(passages.document[peak.top])
-    characters = slice(int(passages.start[peak.first]), int(passages.end[peak.last - 1]))
-    read = text.documents[number].text[characters]
+    read = text.between(peak.first, peak.last)
     naming = _naming(text, LANGUAGES[text.word_postings.languages[peak.top]], read)
-    return HopSource(peak, score, passages.of_document(number), read, naming)
+    home = text.passages.of_document(int(text.passages.document[peak.top]))
+    return HopSource(peak, score, home, read, naming)
 
 
 def _naming(text: IndexedText, language: str, read: str) -> Naming:

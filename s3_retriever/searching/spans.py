@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,8 +63,7 @@ def _peaks(
         at = scores.place(peak.top)
         parts = {name: float(values[at]) for name, values in scores.parts.items()}
         score = float(total[peak.top])
-        for span in _span(text, number, characters, tokens, score, parts):
-            yield replace(span, relevance=relevance)
+        yield from _span(text, number, characters, tokens, score, parts, relevance)
 
 
 def _span(
@@ -75,6 +73,7 @@ def _span(
     tokens: Sequence[int],
     score: float,
     parts: Mapping[str, float],
+    relevance: float | None = None,
 ) -> Iterator[Span]:
     """The span of a range of characters, white space at its ends left out; none if that is all."""
     document = text.documents[number]
@@ -82,7 +81,7 @@ def _span(
     if start < end:
         count, own = int(tokens[1] - tokens[0]), document.text[start:end]
         told, header = document.at(start), _header(text, number, start)
-        yield Span(document.id, start, end, own, score, parts, count, told, header=header)
+        yield Span(document.id, start, end, own, score, parts, count, told, relevance, header)
 
 
 def _header(text: IndexedText, number: int, start: int) -> str:
@@ -121,8 +120,8 @@ def _shortened(text: IndexedText, span: Span, tokens: int) -> Iterator[Span]:
     if tokens > 0 and first < len(codes):
         last = min(first + tokens, len(codes))
         end = min(int(codes.ends[last - 1]), span.end)
-        for cut in _span(text, number, (span.start, end), (first, last), span.score, span.parts):
-            yield replace(cut, relevance=span.relevance)
+        told = span.score, span.parts, span.relevance
+        yield from _span(text, number, (span.start, end), (first, last), *told)
 
 
 def lead_and_tail(text: IndexedText, spans: Sequence[Span], tokens: int) -> Iterator[Span]:

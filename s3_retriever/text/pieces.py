@@ -32,6 +32,10 @@ class Line(NamedTuple):
     end: int
 
 
+Cut = tuple[int, Kind]
+"""Where a piece ends, and what it is."""
+
+
 class Block(NamedTuple):
     """Some lines that are cut otherwise than prose.
 
@@ -41,4 +45,4 @@ class Block(NamedTuple):
     """
 
     stop: int
-    cuts: list[tuple[int, Kind]]
+    cuts: list[Cut]

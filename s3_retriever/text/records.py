@@ -7,7 +7,7 @@ import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
-from s3_retriever.text.pieces import WHOLE, Block, Kind, Line
+from s3_retriever.text.pieces import WHOLE, Block, Cut, Kind, Line
 from s3_retriever.text.prose import MAX_CHARACTERS, cuts
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ _SPACE = re.compile(r"\s*")
 _END = re.compile(r"[,;]?[^\S\n]*(?:\n|$)")
 _OPEN, _CLOSE = "{[", "}]"
 
-Cut = tuple[int, Kind]
 _DECODER = json.JSONDecoder()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3_retriever.text.delimited import delimited_table
 from s3_retriever.text.fences import closed_by, code_cuts
-from s3_retriever.text.pieces import Block, Kind, Line
+from s3_retriever.text.pieces import Block, Cut, Kind, Line
 from s3_retriever.text.pipe_tables import pipe_table
 from s3_retriever.text.prose import MAX_CHARACTERS, MIN_CHARACTERS, prose
 from s3_retriever.text.records import json_value
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _FENCES = "`~>"
 
-Cut = tuple[int, Kind]
 Plain = Callable[[str, Sequence[Line]], Iterable[Cut]]
 
 

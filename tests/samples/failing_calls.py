@@ -42,6 +42,19 @@ def intercepted(call):
             setattr(files, name, real[name])
 
 
+def failing_at(number, failure):
+    """Let the calls before one of a number through, and fail at that."""
+    left = [number]
+
+    def call(name, function, arguments):
+        left[0] -= 1
+        if left[0] == -1:
+            raise failure(name)
+        return function(*arguments)
+
+    return call
+
+
 def disk_full(name):
     if name in DATABASE_CALLS:
         error = sqlite3.OperationalError("database or disk is full")

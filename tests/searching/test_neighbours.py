@@ -28,7 +28,7 @@ def test_neighbours_lend_to_some(reach: float) -> None:
     near = torch.from_numpy(found.near)
     whole = PASSAGES.smooth(values, reach, 3.0)[torch.from_numpy(NUMBERS)]
     torch.testing.assert_close(found.smooth(values[near], 3.0), whole)
-    assert np.array_equal(found.near[found.own], NUMBERS)
+    assert np.array_equal(found.near[found.places[:, 0]], NUMBERS)
 
 
 @pytest.mark.parametrize("reach", [1e-6, 30.0, 200.0])

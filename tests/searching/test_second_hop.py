@@ -29,6 +29,7 @@ TEXT: Any = SimpleNamespace(
     documents=[SimpleNamespace(text="x" * 400)] * 3,
     word_postings=POSTINGS,
     density=of_latin,
+    between=lambda first, last: "x" * 100 * (last - first),
 )
 WEIGHING = Weighing(hop=0.8, hop_temperature=2.0)
 

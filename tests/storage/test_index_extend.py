@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from failing_calls import disk_full, intercepted, interrupt
+from failing_calls import disk_full, failing_at, intercepted, interrupt
 from index_samples import HEADER, SampleTables, check_tables, expected, loaded, sample, samples
 from s3_retriever.errors import IndexFileError, InputError
 from s3_retriever.storage import (
@@ -95,16 +95,8 @@ def test_it_is_the_old_index_or_the_new_one_whichever_call_fails(tmp_path, failu
     for at in range(len(calls)):
         shutil.rmtree(folder)
         shutil.copytree(template, folder)
-        left = [at]
-
-        def fail(name, function, arguments, left=left):
-            left[0] -= 1
-            if left[0] == -1:
-                raise failure(name)
-            return function(*arguments)
-
         try:
-            with intercepted(fail):
+            with intercepted(failing_at(at, failure)):
                 extend(folder)
         except (IndexFileError, KeyboardInterrupt):
             pass

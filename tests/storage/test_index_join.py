@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from failing_calls import disk_full, intercepted, interrupt
+from failing_calls import disk_full, failing_at, intercepted, interrupt
 from index_samples import HEADER, SampleTables, check_tables, expected, loaded, sample, samples
 from s3_retriever.errors import IndexFileError, InputError
 from s3_retriever.storage import (
@@ -71,16 +71,8 @@ def test_whichever_call_fails_it_is_whole_or_not_there(sources, tmp_path, failur
     whole = loaded(folder)
     for at in range(len(names)):
         shutil.rmtree(folder, ignore_errors=True)
-        left = [at]
-
-        def fail(name, function, arguments, left=left):
-            left[0] -= 1
-            if left[0] == -1:
-                raise failure(name)
-            return function(*arguments)
-
         try:
-            with intercepted(fail):
+            with intercepted(failing_at(at, failure)):
                 join(sources, folder)
         except (IndexFileError, KeyboardInterrupt):
             pass
