@@ -9,7 +9,7 @@ from pydantic import Field
 
 from langchain_s3_retriever import _conversion
 from s3_retriever.adapters import background
-from s3_retriever.engine import EndogenousIndex  # noqa: TC001  # read by pydantic
+from s3_retriever.engine.asking import SearchableIndex  # noqa: TC001  # read by pydantic
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class IndexedDocuments(DocumentIndex):
         index: The index searched; copies of the retriever share it.
     """
 
-    index: EndogenousIndex = Field(exclude=True, repr=False)
+    index: SearchableIndex = Field(exclude=True, repr=False)
 
     def add_documents(
         self,

@@ -18,6 +18,7 @@ from s3_retriever.adapters.settings import SETTINGS, config_of
 from s3_retriever.answering.generator import TextGenerator
 from s3_retriever.config import UNSET, SearchFields
 from s3_retriever.engine import EndogenousIndex
+from s3_retriever.engine.asking import SearchableIndex
 from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError, S3Error
 from s3_retriever.searching.filters import Filter, predicate
@@ -72,7 +73,8 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
     of the text, the place in the original is unknown and not given.
 
     Attributes:
-        index: The index searched; copies of the retriever share it.
+        index: The index searched, an `EndogenousIndex`, or a `ShardedIndex`, which does not change;
+            copies of the retriever share it.
         k: Most documents returned; fewer where the corpus has fewer spans. This and the other
             settings of the search, `token_budget`, `scoring`, `bm25`, `exact`, `second_hop`,
             `bias_tokens`, `order`, `relevance`, `min_relevance` (a threshold: of the `k` documents,
@@ -99,10 +101,10 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
     def __init__(self, **values: Any) -> None:
         reject_unknown(values, type(self).model_fields, type(self).__name__)
         index = values.get("index")
-        if not isinstance(index, EndogenousIndex):
+        if not isinstance(index, SearchableIndex):
             raise InputError(
-                f"index must be an EndogenousIndex, not {type(index).__name__}; make a retriever "
-                "with from_documents, from_texts or load"
+                f"index must be an EndogenousIndex or a ShardedIndex, not {type(index).__name__}; "
+                "make a retriever with from_documents, from_texts or load"
             )
         predicate(values.get("filter"))
         config = search_config(index.config, _field_settings(values))

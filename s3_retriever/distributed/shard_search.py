@@ -121,8 +121,7 @@ class ShardSearch:
         known = self._known_of(members)
         told = dict(known)
         given = {
-            name: (run, Task(rank, told, questions, config))
-            for rank, name in enumerate(members)
+            name: (run, Task(rank, told, questions, config)) for rank, name in enumerate(members)
         }
         steps: dict[str, Step] = values_of(self._shards, "begin", given)
         while True:

@@ -208,7 +208,9 @@ class ShardedIndex(SearchableIndex):
             "EndogenousIndex.load, change and save it, and open the shards again"
         )
 
-    upsert = delete = save = add
+    upsert = add
+    delete = add
+    save = add
 
 
 class _Documents(Mapping[str, "Document"]):

@@ -17,14 +17,16 @@ from s3_retriever.reading.question_reader import QuestionReader
 from s3_retriever.searching.filters import predicate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from os import PathLike
     from threading import Event
 
     from s3_retriever.answering.generator import Message
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Bank
     from s3_retriever.config import AnswerConfig, ScanConfig
-    from s3_retriever.documents import Document
+    from s3_retriever.documents import Document, Draft, Skipped
+    from s3_retriever.engine.intake import OnError
     from s3_retriever.engine.results import SearchResult
     from s3_retriever.searching.filters import Filter
 
@@ -56,6 +58,39 @@ class SearchableIndex(ABC):
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What the last change left out, with ``on_error="skip"``."""
+        return ()
+
+    @abstractmethod
+    def add(
+        self,
+        documents: Iterable[Document | Draft | str],
+        *,
+        progress: bool = False,
+        on_error: OnError = "raise",
+    ) -> tuple[str, ...]:
+        """Read more documents, and return their ids."""
+
+    @abstractmethod
+    def upsert(
+        self,
+        documents: Iterable[Document | Draft | str],
+        *,
+        progress: bool = False,
+        on_error: OnError = "raise",
+    ) -> tuple[str, ...]:
+        """Read documents, each instead of the one that has its id, and return their ids."""
+
+    @abstractmethod
+    def delete(self, ids: Iterable[str] | str) -> None:
+        """Forget documents."""
+
+    @abstractmethod
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the index to a folder."""
 
     def search(
         self,

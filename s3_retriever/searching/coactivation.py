@@ -40,24 +40,7 @@ class CoactivationScorer:
     def _scores(self, asked: Asked, weighing: Weighing) -> Tensor:
         length = int(self._passages.bounds[-1])
         total = np.zeros(length)
-        encoded = [
-            (active.flatten().numpy(), strength.flatten().numpy())
-            for active, strength in self._bank.encode_queries(asked.queries)
-        ]
-        asking = [np.unique(active) for active, _ in encoded]
-        own = [
-            posts.frequency[active] for posts, active in zip(self._postings, asking, strict=True)
-        ]
-        known = self._group.merged(np.concatenate(own), added)
-        for posts, (active, strength), found, frequency in zip(
-            self._postings,
-            encoded,
-            asking,
-            np.split(known, np.cumsum([*map(len, own)])[:-1]),
-            strict=True,
-        ):
-            weights = np.bincount(active, strength, minlength=len(posts.frequency))
-            weights[found] *= 1 / (np.log1p(frequency) + 1)
+        for posts, weights in zip(self._postings, self._weights(asked), strict=True):
             total += posts.sums(weights, length)
         sizes = torch.from_numpy(np.diff(self._passages.bounds))
         tokens = torch.from_numpy(total).float()
@@ -65,3 +48,22 @@ class CoactivationScorer:
         best[asked.without] = 0
         smooth = self._passages.smooth(best, weighing.reach, weighing.power)
         return standardise(smooth, self._group)
+
+    def _weights(self, asked: Asked) -> list[np.ndarray]:
+        """``f64[n_latents]`` for each SAE: ``w_f · IDF(f)``."""
+        frequencies = [posts.frequency for posts in self._postings]
+        encoded = self._bank.encode_queries(asked.queries)
+        found = [
+            np.bincount(active.flatten(), strength.flatten(), minlength=len(own))
+            for own, (active, strength) in zip(frequencies, encoded, strict=True)
+        ]
+        places = [np.flatnonzero(weights) for weights in found]
+        own = [frequency[at] for frequency, at in zip(frequencies, places, strict=True)]
+        known = iter(self._group.merged(own, _added_each))
+        for weights, at in zip(found, places, strict=True):
+            weights[at] *= 1 / (np.log1p(next(known)) + 1)
+        return found
+
+
+def _added_each(values: Sequence[list[np.ndarray]]) -> list[np.ndarray]:
+    return [added(each) for each in zip(*values, strict=True)]

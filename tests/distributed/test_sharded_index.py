@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from s3_retriever import ShardedIndex
+from langchain_s3_retriever import EndogenousRetriever as LangChainRetriever
+from llama_index.retrievers.s3 import EndogenousRetriever as LlamaIndexRetriever
+from s3_retriever import InputError, ShardedIndex
+from s3_retriever.distributed.shard import Shard
 from s3_retriever.searching import searcher
 from s3_retriever.storage import catalogue, files
-from shard_samples import QUESTIONS, one_index, read_all, split
+from shard_samples import QUESTIONS, TABLE, one_index, read_all, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from s3_retriever.backbone import Backbone
+    from s3_retriever.distributed.shard_run import Step
     from s3_retriever.engine import EndogenousIndex
     from s3_retriever.engine.results import SearchResult
 
@@ -87,3 +93,63 @@ def test_what_shards_find_is_what_one_index_finds(
     for own, other in zip(found, expected, strict=True):
         same(own, other)
     assert any(len(result) for result in expected)
+
+
+def test_shards_that_hold_nothing_that_passes_are_left_out(both: Both) -> None:
+    few: dict[str, Any] = {"filter": {"kind": "other"}, "k": 4}
+    only: dict[str, Any] = {"filter": lambda metadata: metadata["size"] == len(TABLE), "k": 2}
+    for given in (few, only):
+        same(both.many.search(QUESTIONS[2], **given), both.one.search(QUESTIONS[2], **given))
+    nothing = both.many.search(QUESTIONS[0], filter={"kind": "none"})
+    assert nothing.spans == () and dict(nothing.sources) == {}
+
+
+def test_documents_are_looked_up_where_they_are(both: Both) -> None:
+    assert dict(both.many.documents) == dict(both.one.documents)
+    assert len(both.many) == len(both.one) == len(both.many.documents)
+    assert "nowhere" not in both.many.documents
+
+
+def test_threads_may_search_at_once(both: Both) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        found = [*threads.map(both.many.search, QUESTIONS * 2)]
+    for own, other in zip(found, both.one.search_many(QUESTIONS * 2), strict=True):
+        same(own, other)
+
+
+def test_the_same_model_answers(both: Both, few_words: None) -> None:
+    answers = [it.answer(QUESTIONS[0], max_new_tokens=4) for it in both]
+    assert answers[0].text == answers[1].text
+    assert [span.id for span in answers[0].spans] == [span.id for span in answers[1].spans]
+
+
+def test_both_adapters_take_shards(both: Both) -> None:
+    for retriever in (LangChainRetriever, LlamaIndexRetriever):
+        one, many = (retriever(index=it) for it in (both.one, both.many))
+        assert texts_of(many) == texts_of(one) != []
+    with pytest.raises(InputError, match="does not change; open the folder of one shard"):
+        LangChainRetriever(index=both.many).add_texts(["A new one."])
+
+
+def texts_of(retriever: Any) -> list[str]:
+    if isinstance(retriever, LangChainRetriever):
+        return [found.page_content for found in retriever.invoke(QUESTIONS[0])]
+    return [found.node.get_content() for found in retriever.retrieve(QUESTIONS[0])]
+
+
+def test_what_moves_grows_with_candidates_and_not_with_the_text(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[int] = []
+    begin, go_on = Shard.begin, Shard.go_on
+
+    def counted(step: Step) -> Step:
+        moved.append(len(pickle.dumps(step)))
+        return step
+
+    monkeypatch.setattr(Shard, "begin", lambda *given: counted(begin(*given)))
+    monkeypatch.setattr(Shard, "go_on", lambda *given: counted(go_on(*given)))
+    both.many.search(QUESTIONS[1], exact=False)
+    sentences = sum(len(part.tables.passages) for part in both.one._corpus.parts)
+    per_sentence = sum(moved) / len(both.many.shards) / sentences
+    print(len(moved), sum(moved), sentences, per_sentence)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from llama_index.core.schema import BaseNode
 
-    from s3_retriever.engine import EndogenousIndex
+    from s3_retriever.engine.asking import SearchableIndex
     from s3_retriever.engine.intake import OnError
 
 _logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class IndexedDocuments:
         index: The index searched.
     """
 
-    index: EndogenousIndex
+    index: SearchableIndex
 
     def add_documents(
         self, documents: Iterable[BaseNode], *, on_error: OnError = "raise"

@@ -17,6 +17,7 @@ from s3_retriever.adapters.settings import SETTINGS
 from s3_retriever.answering.generator import TextGenerator
 from s3_retriever.config import UNSET
 from s3_retriever.engine import EndogenousIndex
+from s3_retriever.engine.asking import SearchableIndex
 from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError
 from s3_retriever.searching.filters import predicate
@@ -57,7 +58,7 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
     relationships of what was indexed, to its neighbours, parent and children, are not kept.
 
     Args:
-        index: The index searched.
+        index: The index searched: an `EndogenousIndex`, or a `ShardedIndex`, which does not change.
         **settings: `similarity_top_k` (most nodes returned), `token_budget`, `scoring`, `bm25`,
             `exact`, `second_hop`, `bias_tokens`, `order`, `relevance`, `min_relevance` and
             `weighing`, explained at
@@ -82,12 +83,12 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
             impossible value.
     """
 
-    def __init__(self, index: EndogenousIndex, **settings: Any) -> None:
+    def __init__(self, index: SearchableIndex, **settings: Any) -> None:
         reject_unknown(settings, _SETTINGS, type(self).__name__)
-        if not isinstance(index, EndogenousIndex):
+        if not isinstance(index, SearchableIndex):
             raise InputError(
-                f"index must be an EndogenousIndex, not {type(index).__name__}; make a retriever "
-                "with from_documents or from_persist_dir"
+                f"index must be an EndogenousIndex or a ShardedIndex, not {type(index).__name__}; "
+                "make a retriever with from_documents or from_persist_dir"
             )
         self.index = index
         filters = settings.get("filters")
