@@ -14,10 +14,11 @@ from s3_retriever import InputError, ShardedIndex
 from s3_retriever.distributed.shard import Shard
 from s3_retriever.searching import searcher
 from s3_retriever.storage import catalogue, files
-from shard_samples import QUESTIONS, TABLE, one_index, read_all, split
+from shard_samples import DOCUMENTS, QUESTIONS, TABLE, one_index, read_all, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.distributed.shard_run import Step
@@ -47,13 +48,9 @@ def whole(fast: None, tiny_backbone: Backbone) -> EndogenousIndex:
     return read_all(tiny_backbone)
 
 
-@pytest.fixture(scope="module", params=[(2, 1), (4, 2)], ids=["2 shards", "4 shards"])
-def both(
-    request: pytest.FixtureRequest,
-    whole: EndogenousIndex,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Both]:
-    paths = split(whole, tmp_path_factory.mktemp("split"), *request.param)
+@pytest.fixture(scope="module")
+def both(whole: EndogenousIndex, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    paths = split(whole, tmp_path_factory.mktemp("split"), shards=3, seed=1)
     with ShardedIndex.open(paths, model=whole.backbone) as many:
         yield Both(many, one_index(whole.backbone, paths))
 
@@ -88,11 +85,22 @@ CASES: list[dict[str, Any]] = [
 def test_what_shards_find_is_what_one_index_finds(
     exact: bool, given: dict[str, Any], both: Both
 ) -> None:
-    found = both.many.search_many(QUESTIONS, exact=exact, **given)
-    expected = both.one.search_many(QUESTIONS, exact=exact, **given)
+    found = both.many.search_many(QUESTIONS[:3], exact=exact, **given)
+    expected = both.one.search_many(QUESTIONS[:3], exact=exact, **given)
     for own, other in zip(found, expected, strict=True):
         same(own, other)
     assert any(len(result) for result in expected)
+
+
+@pytest.mark.parametrize(("shards", "seed"), [(2, 2), (5, 3), (len(DOCUMENTS), 4)])
+def test_however_documents_are_dealt(
+    shards: int, seed: int, whole: EndogenousIndex, tmp_path: Path
+) -> None:
+    paths = split(whole, tmp_path, shards, seed)
+    one = one_index(whole.backbone, paths)
+    with ShardedIndex.open(paths, model=whole.backbone) as many:
+        for question in QUESTIONS[2:]:
+            same(many.search(question), one.search(question))
 
 
 def test_shards_that_hold_nothing_that_passes_are_left_out(both: Both) -> None:
@@ -112,8 +120,8 @@ def test_documents_are_looked_up_where_they_are(both: Both) -> None:
 
 def test_threads_may_search_at_once(both: Both) -> None:
     with ThreadPoolExecutor(4) as threads:
-        found = [*threads.map(both.many.search, QUESTIONS * 2)]
-    for own, other in zip(found, both.one.search_many(QUESTIONS * 2), strict=True):
+        found = [*threads.map(both.many.search, QUESTIONS)]
+    for own, other in zip(found, both.one.search_many(QUESTIONS), strict=True):
         same(own, other)
 
 
