@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from os import PathLike, fspath
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.config import AnswerConfig, ScanConfig
 from s3_retriever.distributed._ray import connect
+from s3_retriever.distributed.job import BuildReport, Job, checked, named_model, report_of
 from s3_retriever.distributed.machines import Machines, make_bank, read_all
 from s3_retriever.distributed.places import FolderPlace, place_at
 from s3_retriever.distributed.site import site_at
@@ -17,77 +15,22 @@ from s3_retriever.distributed.workers import Plan
 from s3_retriever.documents import Skipped
 from s3_retriever.engine.intake import warn_of
 from s3_retriever.engine.opening import Given
-from s3_retriever.engine.resolve import loaded_bank
-from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError
 from s3_retriever.searching.searcher import FAST_FROM
 from s3_retriever.storage.pieces import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from os import PathLike
 
-    from s3_retriever.config import SearchConfig
+    from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
     from s3_retriever.distributed.places import Place
     from s3_retriever.distributed.rows import Row
     from s3_retriever.distributed.site import Site
     from s3_retriever.distributed.sources import Source
     from s3_retriever.engine.intake import OnError
-    from s3_retriever.reading.clock import ScanReport
 
 _TOKEN_CHARACTERS = 3  # in a token at least, to tell a large text before it is read
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildReport:
-    """What a build did.
-
-    Attributes:
-        output: Where the index lies.
-        read: How many documents were read now.
-        documents: How many the index has.
-        characters: Of all texts.
-        tokens: Of all texts.
-        seconds: Wall-clock time of this build.
-        scan: Of all scans of the index; its seconds are the sum over all workers.
-        skipped: What was left out.
-    """
-
-    output: str
-    read: int
-    documents: int
-    characters: int
-    tokens: int
-    seconds: float
-    scan: ScanReport
-    skipped: tuple[Skipped, ...] = ()
-
-    def __str__(self) -> str:
-        return (
-            f"read {self.read:,} of {self.documents:,} documents into {self.output} in "
-            f"{self.seconds:,.1f} s; {self.tokens:,} tokens, which took the workers together "
-            f"{self.scan.seconds:,.1f} s"
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """How documents are read; see `build`.
-
-    Attributes:
-        model: Name or path, the same on all machines; None for the embedded default.
-        given: Bank and settings.
-        machines: What is asked of the cluster.
-        address: Of the cluster.
-        progress: Show the bars of Ray Data.
-        on_error: What becomes of documents that cannot be indexed.
-    """
-
-    model: str | None = None
-    given: Given = field(default_factory=Given)
-    machines: Machines = field(default_factory=Machines)
-    address: str | None = None
-    progress: bool = True
-    on_error: OnError = "raise"
 
 
 def build(
@@ -149,15 +92,9 @@ def build(
         MissingExtraError: Ray is not installed, or what reaches the output.
         S3Error: a worker failed otherwise; what was read is kept.
     """
-    if not (model is None or isinstance(model, str | PathLike)):
-        raise InputError(
-            f"model must be a name or a path, which each worker loads, not {type(model).__name__}"
-        )
-    settings = ScanConfig.of(scan), search_config(search, {}), AnswerConfig.of(answer)
-    del settings  # they are checked before anything is begun
     job = Job(
-        model=None if model is None else fspath(model),
-        given=Given(None if bank is None else loaded_bank(bank), scan, search, answer),
+        model=named_model(model),
+        given=checked(Given(bank, scan, search, answer)),
         machines=Machines(
             num_gpus=num_gpus, num_cpus=num_cpus, concurrency=concurrency, options=options
         ),
@@ -212,17 +149,8 @@ def read_into_site(
         coming = read_all(ray, source.dataset, plan, machines, job.progress)
     wanted = _wanted(coming, source, gone)
     state = site.finish(wanted)
-    entries = () if state.saved is None else state.saved.version.contents.entries
-    return BuildReport(
-        output=str(place),
-        read=sum((id, text) not in site.known for id, text in wanted.texts.items()),
-        documents=len(entries),
-        characters=sum(entry.characters for entry in entries),
-        tokens=sum(entry.rows for entry in entries),
-        seconds=perf_counter() - begun,
-        scan=state.report,
-        skipped=tuple(source.skipped),
-    )
+    read = (id for id, text in wanted.texts.items() if (id, text) not in site.known)
+    return report_of(str(place), state, tuple(read), perf_counter() - begun, source.skipped)
 
 
 def _is_large(site: Site, place: Place, source: Source) -> bool:

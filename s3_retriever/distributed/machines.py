@@ -45,6 +45,9 @@ class Machines:
         Raises:
             InputError: a worker that no machine of the cluster has room for.
         """
+        least = self.concurrency if isinstance(self.concurrency, int | None) else 1
+        if least is not None and least < 1:
+            raise InputError(f"concurrency={least} is no number of workers; give 1 or more")
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         gpus = sum(node.get("GPU", 0) for node in nodes)
         cores = [node["CPU"] for node in nodes if node.get("CPU", 0) >= 1]

@@ -104,11 +104,6 @@ def place_at(output: str | PathLike[str], filesystem: Any = None) -> Place:
     return BucketPlace(found, root.rstrip("/"), name)
 
 
-def is_url(output: str | PathLike[str]) -> bool:
-    """Whether an output lies in an object store."""
-    return "://" in str(output)
-
-
 @dataclass(frozen=True)
 class FolderPlace:
     """A folder that all workers see under the same path.

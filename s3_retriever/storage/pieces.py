@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from s3_retriever.errors import IndexFileError
 from s3_retriever.storage.catalogue import (
     ATTACHED,
     CATALOGUE,
@@ -21,7 +22,6 @@ from s3_retriever.storage.catalogue import (
     read_contents,
 )
 from s3_retriever.storage.commit import commit, with_attached
-from s3_retriever.storage.failures import damaged
 from s3_retriever.storage.target import holding
 
 if TYPE_CHECKING:
@@ -195,7 +195,11 @@ def check_files(where: str, contents: Contents, sizes: Mapping[str, int]) -> Non
     """
     files: list[Segment | Table] = [*contents.segments.values(), *contents.tables.values()]
     for file in files:
-        if sizes.get(file.file) != file.size:
-            there = sizes.get(file.file)
-            what = "is not there" if there is None else f"has {there} of {file.size} bytes"
-            raise damaged(Path(where), f"{file.file} {what}")
+        size = sizes.get(file.file)
+        if size != file.size:
+            what = "is not there" if size is None else f"has {size} of {file.size} bytes"
+            raise IndexFileError(
+                f"{file.file} {what} in {where}, though a worker wrote it: the output must be a "
+                "folder that all machines share under this path, or the URL of an object store; "
+                "nothing was changed"
+            )
