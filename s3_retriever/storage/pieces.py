@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3_retriever.errors import IndexFileError
@@ -26,6 +25,7 @@ from s3_retriever.storage.target import holding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from s3_retriever.storage.catalogue import Entry, Version
     from s3_retriever.storage.segments import Segment, Table
