@@ -140,7 +140,7 @@ def read_into_site(
         job.model,
         site.begin(bank, job.given),
         place,
-        frozenset(site.known),
+        frozenset(site.known if source.rows is None else ()),  # else they were left out here
         _is_large(site, place, source),
         job.on_error == "raise",
     )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import ray
+from conftest import make_llama
 from ray.cluster_utils import Cluster
 
 from bucket import Bucket
-from conftest import make_llama
 from s3_retriever import distributed
 from s3_retriever.cli import main
 from s3_retriever.documents import Document
