@@ -81,7 +81,7 @@ def build(
         progress: Show the bars of Ray Data.
         on_error: ``"raise"`` stops at a document that cannot be indexed, and keeps what was read;
             ``"skip"`` leaves it out, and warns.
-        **options: Other options of Ray for a worker, such as ``memory`` or ``runtime_env``.
+        **options: Other arguments of Ray's `map_batches` for a worker, such as ``memory``.
 
     Raises:
         InputError: no document, or some that cannot be indexed; two documents with one id; no

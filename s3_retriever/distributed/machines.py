@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from s3_retriever.distributed.workers import Plan
     from s3_retriever.documents import Document
 
-_TRIES = 3  # times that a block is given to a worker again after one died over it
-
 
 @dataclass(frozen=True, kw_only=True)
 class Machines:
@@ -31,7 +30,7 @@ class Machines:
             of the smallest machine's.
         concurrency: Workers, or the least and the most of them; by default one for each GPU, or,
             where there are none, for each machine.
-        options: Other options of Ray for a worker, such as ``memory``.
+        options: Other arguments of `map_batches` for a worker, such as ``memory``.
     """
 
     num_gpus: float | None = None
@@ -71,6 +70,13 @@ class Machines:
             return 1
         return self.concurrency if isinstance(self.concurrency, int) else self.concurrency[0]
 
+    def pool(self, ray: Any) -> Any:
+        """They as the actors of Ray Data, which starts again those that die."""
+        if self.concurrency is None or isinstance(self.concurrency, int):
+            return ray.data.ActorPoolStrategy(size=self.workers)
+        least, most = self.concurrency
+        return ray.data.ActorPoolStrategy(min_size=least, max_size=most)
+
 
 def _fit(node: Mapping[str, float], gpus: float, cpus: float) -> int:
     """How many workers a machine has room for; without GPUs one, for it computes in all cores."""
@@ -90,7 +96,7 @@ class RayReader:
         import ray
         from ray.util.metrics import Counter
 
-        again = ray.get_runtime_context().was_current_actor_reconstructed
+        again = bool(ray.get_runtime_context().was_current_actor_reconstructed)
         self._read: Reader | None = None
         self._failed: S3Error | None = None
         try:
@@ -143,8 +149,7 @@ def read_all(
         A row for each document, in the dataset's order, when it has been read and written.
 
     Raises:
-        S3Error: a worker failed, or died again and again over the same documents; what was read is
-            kept.
+        S3Error: a worker failed; what was read is kept. One that dies is started again.
     """
     read = dataset.map_batches(
         RayReader,
@@ -153,12 +158,11 @@ def read_all(
         batch_format="pyarrow",
         num_gpus=machines.num_gpus,
         num_cpus=machines.num_cpus,
-        concurrency=machines.concurrency,
-        max_restarts=-1,
-        max_task_retries=_TRIES,
+        compute=machines.pool(ray),
         **machines.options,
     )
     read.context.enable_progress_bars = progress
+    logging.getLogger("ray.data").setLevel(logging.INFO if progress else logging.WARNING)
     read.context.execution_options.preserve_order = True
     try:
         for table in read.iter_batches(batch_size=None, batch_format="pyarrow"):

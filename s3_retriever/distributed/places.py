@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,10 +177,13 @@ class BucketPlace:
     filesystem: Any
     root: str
     name: str
-    _seen: dict[str, bytes | None] = field(default_factory=dict, compare=False)
+    _seen: list[str] = field(default_factory=list, compare=False)
 
     def __str__(self) -> str:
         return self.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BucketPlace, (self.filesystem, self.root, self.name)
 
     def write(self, name: str, data: bytes) -> None:
         """See `Place.write`."""
@@ -218,7 +222,7 @@ class BucketPlace:
         with TemporaryDirectory(prefix="s3-retriever-") as made:
             folder = Path(made)
             data = self.read(CATALOGUE)
-            self._seen[CATALOGUE] = data
+            self._seen[:] = [_digest(data)]
             if data is not None:
                 (folder / CATALOGUE).write_bytes(data)
                 version = stored_version(folder)
@@ -238,7 +242,7 @@ class BucketPlace:
         Raises:
             IndexConflictError: somebody else has published there since `working`.
         """
-        if self.read(CATALOGUE) != self._seen[CATALOGUE]:
+        if [_digest(self.read(CATALOGUE))] != self._seen:
             raise IndexConflictError(
                 f"somebody else has changed {self.name} meanwhile; nothing was changed or lost: "
                 "type the same again, and only what is missing is read"
@@ -251,7 +255,7 @@ class BucketPlace:
                 self.write(name, (folder / name).read_bytes())
         data = (folder / CATALOGUE).read_bytes()
         self.write(CATALOGUE, data)
-        self._seen[CATALOGUE] = data
+        self._seen[:] = [_digest(data)]
 
     def tidy(self) -> None:
         """See `Place.tidy`; here it cannot be done, and files stay as the workers wrote them."""
@@ -268,3 +272,7 @@ class BucketPlace:
                 f"{self.name} cannot be {what} ({first_line(error)}): {advice}, and type the same "
                 "again; nothing that was written there is lost"
             ) from error
+
+
+def _digest(data: bytes | None) -> str:
+    return "" if data is None else hashlib.sha256(data).hexdigest()
