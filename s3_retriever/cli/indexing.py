@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3_retriever.cli import common
+from s3_retriever.cli import common, many
 from s3_retriever.cli.sources import (
     STDIN,
     Known,
@@ -24,10 +24,12 @@ from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from s3_retriever.distributed import BuildReport
     from s3_retriever.documents import Document
     from s3_retriever.engine.results import IndexStats
+    from s3_retriever.storage.catalogue import Entry
 
 EXAMPLES = """\
   s3-retriever index notes/ -o notes.s3
@@ -39,6 +41,8 @@ EXAMPLES = """\
   s3-retriever index notes/ -o notes.s3        again: only what is new or changed is read
   s3-retriever index --sync notes/ -o notes.s3
                                                the same, and what left notes/ is forgotten
+  s3-retriever index texts/ -o s3://bucket/texts --ray 10.0.0.1:6379
+                                               by all machines of a Ray cluster
 exit code: 0, or 3 where files could not be read; they are named, the rest is indexed"""
 
 LEFT_OUT = 3
@@ -61,7 +65,7 @@ class _Change:
     forgotten: Sequence[str]
     gone: Sequence[str]
     seconds: float
-    stats: IndexStats
+    stats: IndexStats | BuildReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="say what would be read, how many tokens, and how long it would take",
     )
     add_selection(parser)
+    many.add_machines(parser)
     parser.add_argument("--bank", metavar="FOLDER", help="bank made by train; default: automatic")
     parser.add_argument("--chunk-tokens", type=int, metavar="N", help="new tokens read at a time")
     parser.add_argument("--max-memory", metavar="SIZE", help="on a GPU, such as 4GiB")
@@ -99,13 +104,13 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.paths and not args.sync:
         raise InputError("nothing to read: give a file, a folder, - or --sync FOLDER")
-    common.check_output(args.output)
+    many.check_output(args)
     there = [root for root in args.sync if Path(root).exists()]
     sources = list_sources([*args.paths, *there], selection_of(args), args.name, args.strict)
     if args.dry_run:
         dry_run.say(args, sources)
     else:
-        change = _brought_up(args, sources)
+        change = _brought_up(args, sources) if args.ray is None else _by_many(args, sources)
         say_what_is_missing(sources)
         _report(args, sources, change)
     return LEFT_OUT if sources.reading.failed else 0
@@ -138,6 +143,25 @@ def _brought_up(args: argparse.Namespace, sources: Sources) -> _Change:
     kept = [id for id in _gone(args.paths, known, sources) if id not in gone]
     stats = outline_stats(stream.state, backbone)
     return _Change(stream.read, gone, kept, stats.scan_seconds - before, stats)
+
+
+def _by_many(args: argparse.Namespace, sources: Sources) -> _Change:
+    """The same by the machines of a cluster."""
+    gone: list[str] = []
+    known: dict[str, Known] = {}
+
+    def documents(entries: Iterable[Entry], begun: bool) -> Iterator[Document]:
+        known.update(known_in(entries))
+        _check_stdin(args, sources, known)
+        return sources.documents(known) if begun else _some_documents(args, sources)
+
+    def forgotten() -> Sequence[str]:
+        gone.extend(_gone(args.sync, known, sources))
+        return gone
+
+    report = many.read(args, documents, forgotten)
+    kept = [id for id in _gone(args.paths, known, sources) if id not in gone]
+    return _Change(report.read, gone, kept, report.seconds, report)
 
 
 def _some_documents(args: argparse.Namespace, sources: Sources) -> Iterator[Document]:
@@ -205,4 +229,4 @@ def _report(args: argparse.Namespace, sources: Sources, change: _Change) -> None
     for line in common.reading_lines(reading):
         print(line)
     print(stats)
-    print("next:", common.command_line("ask", args.output, "a question", model=args.model))
+    print("next:", many.next_step(args))

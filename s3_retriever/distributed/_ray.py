@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from s3_retriever.errors import InputError, MissingExtraError, first_line
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 LOCAL = "local"
 """The address of a cluster of this machine alone, which is started and ends with the process."""
@@ -18,7 +15,7 @@ _REACHED_WITHIN = 5.0  # seconds until a machine that does not answer is said no
 _START = "start one with: ray start --head; or, to use this machine alone, give the address local"
 
 
-def ray_module(data: bool = False) -> ModuleType:
+def ray_module(data: bool = False) -> Any:
     """Import Ray.
 
     Args:
@@ -39,7 +36,7 @@ def ray_module(data: bool = False) -> ModuleType:
     return ray
 
 
-def connect(address: str | None = None, data: bool = False) -> ModuleType:
+def connect(address: str | None = None, data: bool = False) -> Any:
     """Connect to a cluster, where this process is not connected to one already.
 
     Args:
@@ -116,7 +113,7 @@ def _check_answers(address: str) -> None:
         raise InputError(f"no Ray cluster answers at {address} ({error}); {_START}") from error
 
 
-def _check_same(ray: ModuleType, address: str | None) -> None:
+def _check_same(ray: Any, address: str | None) -> None:
     named = _named(address)
     if named is None:
         return

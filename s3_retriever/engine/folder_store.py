@@ -11,6 +11,7 @@ import hashlib
 import json
 import uuid
 from dataclasses import asdict, replace
+from time import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -35,6 +36,7 @@ from s3_retriever.storage import (
     stored_version,
 )
 from s3_retriever.storage.failures import REBUILD, damaged, folder_of
+from s3_retriever.storage.pieces import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -90,6 +92,23 @@ class FolderStore:
         """See `Store.extend`."""
         change = Change([_stored(*entry) for entry in entries], gone, metadata or {})
         return _extend(self._folder, state, change)
+
+
+def write_piece(
+    folder: Path, state: State, entries: Sequence[tuple[Document, TokenCodes]], cells: bool
+) -> Version:
+    """Write documents into a new folder, as a piece of an index whose bank lies elsewhere.
+
+    Args:
+        folder: Missing or empty.
+        state: Settings, bank and report of the piece.
+        entries: Documents with their codes.
+        cells: Whether the tables hold cells, as those of a large index do.
+    """
+    maker = TableMaker((), state.bank, cells=cells, digest=_digest)
+    change = Change([_stored(*entry) for entry in entries])
+    header = header_of(state) | {WRITTEN: time()}
+    return extend_index(folder, change, header=header, maker=maker)
 
 
 def _save(

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3_retriever.config import AnswerConfig, ScanConfig, SearchConfig
-from s3_retriever.engine.resolve import check_model, resolve_bank
+from s3_retriever.engine.resolve import check_model, loaded_bank, resolve_bank
 from s3_retriever.engine.store import State
 from s3_retriever.engine.streaming import Stream
 from s3_retriever.errors import InputError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from s3_retriever.backbone import Backbone
+    from s3_retriever.codec import Bank
     from s3_retriever.documents import Document
     from s3_retriever.engine.store import Store
 
@@ -87,14 +88,23 @@ def open_stream(
     held: list[Document] = []
     coming = iter(documents)
     bank = resolve_bank(given.bank, backbone, _first(coming, held), progress)
-    state = State(
+    return Begun(Stream(store, backbone, begun(bank, given)), chain(held, coming))
+
+
+def begun(bank: Bank, given: Given) -> State:
+    """The state of an index that is begun.
+
+    Args:
+        bank: Its bank.
+        given: What was asked for, the bank apart.
+    """
+    return State(
         (),
         bank,
         _changed(ScanConfig(), given.scan),
         _changed(SearchConfig(), given.search),
         _changed(AnswerConfig(), given.answer),
     )
-    return Begun(Stream(store, backbone, state), chain(held, coming))
 
 
 def _first(documents: Iterator[Document], held: list[Document]) -> Iterator[Document]:
@@ -112,10 +122,26 @@ def _changed(config: Any, given: Any) -> Any:
 
 
 def _same(state: State, backbone: Backbone, given: Given) -> State:
-    """An outline with the settings that were given, which may not change what codes say."""
+    """What is taken up, for a model."""
     check_model(backbone, state.bank, "the index there")
+    if given.bank is not None:
+        resolve_bank(given.bank, backbone, (), False)
+    return taken_up(state, given)
+
+
+def taken_up(state: State, given: Given) -> State:
+    """An outline with the settings that were given, which may not change what codes say.
+
+    Args:
+        state: What a place holds.
+        given: What was asked for.
+
+    Raises:
+        InputError: the index was made with another bank or by other chunks than are asked for.
+        BankError: the folder given for a bank holds none, or a damaged one.
+    """
     scan = _changed(state.scan, given.scan)
-    bank = resolve_bank(state.bank if given.bank is None else given.bank, backbone, (), False)
+    bank = state.bank if given.bank is None else loaded_bank(given.bank)
     if any(getattr(scan, name) != getattr(state.scan, name) for name in READING) or (
         bank.digest() != state.bank.digest()
     ):

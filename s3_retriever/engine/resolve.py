@@ -66,13 +66,22 @@ def resolve_bank(
         ModelMismatchError: the bank was made for another model.
         BankError: the folder holds no bank, or a damaged one.
     """
-    if bank is None:
-        bank = bank_for(backbone, documents, progress)
+    found = bank_for(backbone, documents, progress) if bank is None else loaded_bank(bank)
+    check_model(backbone, found, "the bank")
+    return found
+
+
+def loaded_bank(bank: Any) -> Bank:
+    """Return a bank that was given as one, or as the folder of one.
+
+    Raises:
+        InputError: it is neither.
+        BankError: the folder holds no bank, or a damaged one.
+    """
     if isinstance(bank, str | PathLike):
-        bank = Bank.load(Path(bank))
+        return Bank.load(Path(bank))
     if not isinstance(bank, Bank):
         raise InputError(f"bank must be a Bank or a folder of one, not {type(bank).__name__}")
-    check_model(backbone, bank, "the bank")
     return bank
 
 

@@ -58,7 +58,36 @@ class Saved:
     version: Version
 
 
-class Store(Protocol):
+class Sink(Protocol):
+    """Takes what was read."""
+
+    def extend(
+        self,
+        state: State,
+        entries: Sequence[tuple[Document, TokenCodes]],
+        gone: Collection[str] = (),
+        metadata: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> State:
+        """Change some documents where they lie, in one step; the caller keeps others away.
+
+        Args:
+            state: What the place holds, of `outline` or the last call, with the settings and the
+                report that it shall have; without `State.saved` the place is new.
+            entries: Documents with their codes, which come last or take the place of those that
+                have their ids.
+            gone: Ids of documents that are deleted.
+            metadata: Other metadata of documents that stay, by id.
+
+        Returns:
+            What the place holds now.
+
+        Raises:
+            IndexFileError: the place cannot be written.
+        """
+        ...
+
+
+class Store(Sink, Protocol):
     """Keeps one index at one place."""
 
     def save(
@@ -88,31 +117,6 @@ class Store(Protocol):
 
         Raises:
             IndexFileError, FormatVersionError, BankError: as for `load`.
-        """
-        ...
-
-    def extend(
-        self,
-        state: State,
-        entries: Sequence[tuple[Document, TokenCodes]],
-        gone: Collection[str] = (),
-        metadata: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> State:
-        """Change some documents where they lie, in one step; the caller keeps others away.
-
-        Args:
-            state: What the place holds, of `outline` or the last call, with the settings and the
-                report that it shall have; without `State.saved` the place is new.
-            entries: Documents with their codes, which come last or take the place of those that
-                have their ids.
-            gone: Ids of documents that are deleted.
-            metadata: Other metadata of documents that stay, by id.
-
-        Returns:
-            What the place holds now.
-
-        Raises:
-            IndexFileError: the place cannot be written.
         """
         ...
 

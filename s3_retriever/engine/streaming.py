@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import TokenCodes
     from s3_retriever.documents import Document
-    from s3_retriever.engine.store import State, Store
+    from s3_retriever.engine.store import Sink, State
     from s3_retriever.storage.catalogue import Entry
 
 SAVE_SECONDS = 60.0
@@ -37,7 +37,7 @@ class Stream:
     the place (`s3_retriever.storage.holding`).
 
     Args:
-        store: Keeps the index.
+        store: Takes what was read.
         backbone: The model.
         state: What the place holds, of `Store.outline`; or a new one.
 
@@ -46,7 +46,7 @@ class Stream:
         read: Ids of the documents that were read and saved.
     """
 
-    def __init__(self, store: Store, backbone: Backbone, state: State) -> None:
+    def __init__(self, store: Sink, backbone: Backbone, state: State) -> None:
         self.state = state
         self.read: list[str] = []
         self._store, self._backbone = store, backbone
