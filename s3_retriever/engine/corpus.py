@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from s3_retriever.codec import JoinedCodes
 from s3_retriever.engine.parts import parts_of
 from s3_retriever.errors import InputError, some_of
 from s3_retriever.fork import renew_after_fork
+from s3_retriever.searching.candidate_attention import CandidateAttention
 from s3_retriever.searching.filters import Filter, predicate
 from s3_retriever.searching.group import Group
 from s3_retriever.searching.passages import cut_passages
@@ -21,11 +22,15 @@ from s3_retriever.searching.searcher import Searcher
 from s3_retriever.searching.tables import JoinedTables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from s3_retriever.codec import Bank, TokenCodes
     from s3_retriever.documents import Document, Span
     from s3_retriever.engine.parts import Part
+    from s3_retriever.searching.candidates import CandidateGenerator
+
+Candidates: TypeAlias = "Callable[[IndexedText], CandidateGenerator]"
+"""Makes, of a text, what names the sentences worth scoring."""
 
 _SEARCHERS_KEPT = 5
 
@@ -58,7 +63,7 @@ class Corpus:
             {document.id: codes for document, codes in pairs}
         )
         self._bank, self._group = bank, group
-        self._searchers: OrderedDict[bytes, Searcher] = OrderedDict()
+        self._searchers: OrderedDict[tuple[bytes, Candidates | None], Searcher] = OrderedDict()
         self._renew_lock()
         renew_after_fork(self, Corpus._renew_lock)
 
@@ -87,11 +92,17 @@ class Corpus:
             raise InputError(f"no document has the id {some_of(unknown)}; nothing was deleted")
         return Corpus((part.without(ids) for part in self.parts), self._bank)
 
-    def searcher(self, filter: Filter | None = None) -> Searcher | None:
+    def searcher(
+        self, filter: Filter | None = None, candidates: Candidates | None = None
+    ) -> Searcher | None:
         """The searcher of the documents that pass a filter, or None where none does.
 
         Made when first asked for, and kept: that of all documents, and those of the last few
         filters. What it finds is what a corpus of these documents alone would give.
+
+        Args:
+            filter: As for `EndogenousIndex.search`.
+            candidates: What names the sentences worth scoring, in the place of a first look.
 
         Raises:
             InputError: the filter is none.
@@ -99,10 +110,10 @@ class Corpus:
         keep = self._keep(filter)
         if not keep.any():
             return None
-        key = np.packbits(keep).tobytes()
+        key = np.packbits(keep).tobytes(), candidates
         with self._making:
             if key not in self._searchers:
-                self._searchers[key] = self._searcher(keep)
+                self._searchers[key] = self._searcher(keep, candidates)
                 if len(self._searchers) > _SEARCHERS_KEPT:
                     self._searchers.popitem(last=False)
             self._searchers.move_to_end(key)
@@ -120,14 +131,19 @@ class Corpus:
         passed = (passes(document.metadata) for document in self.documents.values())
         return np.fromiter(passed, dtype=bool, count=len(self.documents))
 
-    def _searcher(self, keep: np.ndarray) -> Searcher:
+    def _searcher(self, keep: np.ndarray, candidates: Candidates | None) -> Searcher:
         ends = np.cumsum([len(part) for part in self.parts])[:-1]
         chosen = [
             part.only(own)
             for part, own in zip(self.parts, np.split(keep, ends), strict=True)
             if own.any()
         ]
-        return Searcher(joined_text(chosen, self._bank, self._group))
+        text = joined_text(chosen, self._bank, self._group)
+        if candidates is None:
+            return Searcher(text)
+        return Searcher(
+            text, candidates=candidates(text), scorers={"attention": CandidateAttention(text)}
+        )
 
 
 def joined_text(parts: Sequence[Part], bank: Bank, group: Group | None = None) -> IndexedText:

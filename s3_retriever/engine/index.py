@@ -37,10 +37,12 @@ if TYPE_CHECKING:
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.documents import Document, Draft, Skipped
+    from s3_retriever.engine.corpus import Candidates
     from s3_retriever.engine.intake import OnError
     from s3_retriever.engine.results import IndexStats
     from s3_retriever.searching.filters import Filter
     from s3_retriever.searching.heat import Place
+    from s3_retriever.searching.scorer import IndexedText
 
 
 class EndogenousIndex(SearchableIndex):
@@ -55,10 +57,16 @@ class EndogenousIndex(SearchableIndex):
         config: Settings of `search` that a call does not give.
         scan_config: How documents are read.
         answer_config: Settings of `answer` that a call does not give.
+        candidates: Makes, of a text, what names the sentences worth scoring
+            (`s3_retriever.searching.candidates`), in the place of a look at all of them; of these
+            alone codes are read. None by default, and not saved.
     """
+
+    candidates: Candidates | None
 
     def __init__(self, backbone: Backbone, state: State) -> None:
         super().__init__()
+        self.candidates = None
         self.backbone = backbone
         self.bank = state.bank
         self.config = state.search
@@ -295,6 +303,18 @@ class EndogenousIndex(SearchableIndex):
         return self._corpus.documents
 
     @property
+    def text(self) -> IndexedText:
+        """All documents as a search reads them.
+
+        Raises:
+            InputError: there are none.
+        """
+        searcher = self._corpus.searcher()
+        if searcher is None:
+            raise InputError("the index holds no document; add one first")
+        return searcher.text
+
+    @property
     def skipped(self) -> tuple[Skipped, ...]:
         """What the last `build` or `add` left out, with ``on_error="skip"``."""
         return self._skipped
@@ -311,7 +331,7 @@ class EndogenousIndex(SearchableIndex):
         chosen = self._chosen(config, settings)
         checked = self._checked(questions)
         corpus = self._corpus
-        searcher = corpus.searcher(filter)
+        searcher = corpus.searcher(filter, self.candidates)
         if searcher is None or not checked:
             return [SearchResult(question, (), SearchSeconds(), {}) for question in checked]
         computes_here()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,6 +121,7 @@ class FirstLook:
         most, self._group = whole.most, whole.text.group
         self._parts = [slice(n, n + most) for n in range(0, tokens, most)]
         self._held: list[_Head] = []
+        self._summed: np.ndarray | None = None
         self._sampled: dict[tuple[int, int, float, float], Tensor] = {}
         bounds = self._passages.bounds
         self._left_out = slice(int(bounds[asked.without.start]), int(bounds[asked.without.stop]))
@@ -182,13 +183,14 @@ class FirstLook:
         sentences, place = sentences[greatest], place[greatest]
         return sentences, asking[place], own[place]
 
-    @cached_property
     def _sums(self) -> np.ndarray:
-        """``f64[H, A]``: shares of sentences, summed over question tokens."""
-        sums = np.zeros((len(self._calibration.heads), len(self._passages)))
-        for _, head, found in self._heads():
-            sums[head] += np.bincount(found.sentences, found.shares, sums.shape[1])
-        return sums
+        """``f64[H, A]``: shares of sentences, summed over question tokens; kept."""
+        if self._summed is None:
+            sums = np.zeros((len(self._calibration.heads), len(self._passages)))
+            for _, head, found in self._heads():
+                sums[head] += np.bincount(found.sentences, found.shares, sums.shape[1])
+            self._summed = sums
+        return self._summed
 
     def _sample(self, part: slice, head: int, found: _Head, weighing: Weighing) -> Tensor:
         """Smoothed shares of the sample, of a sum of the softmax that cells tell: ``f32[S, n]``."""
@@ -205,7 +207,7 @@ class FirstLook:
 
     def scores(self, weighing: Weighing) -> Tensor:
         """Scores of all sentences ``f32[A]``, on the scale of `refined`."""
-        sums = torch.from_numpy(self._sums).float()
+        sums = torch.from_numpy(self._sums()).float()
         near, measure = self._group.together(
             [partial(self._near, sums, weighing), partial(self._measure, weighing)]
         )

@@ -31,7 +31,8 @@ class Group:
     """A text that is searched by itself; subclasses bring what other texts know.
 
     What is handed over is pickled where the others are elsewhere, so functions are those of
-    modules, or `functools.partial` of such.
+    modules, or `functools.partial` of such. Nothing is asked while a lock is held, for the others
+    may need it to answer.
     """
 
     def __init__(self) -> None:
