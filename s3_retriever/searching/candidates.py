@@ -1,7 +1,7 @@
 """The seam before the scoring: which sentences are worth it.
 
-To add a candidate generator, write a class that does as `CandidateGenerator` says, and hand it to
-the `s3_retriever.searching.searcher.Searcher` that `s3_retriever.engine.corpus` makes.
+To add a candidate generator, write a class that does as `CandidateGenerator` says, and let an index
+have what makes it of a text: `EndogenousIndex.candidates`.
 """
 
 from __future__ import annotations

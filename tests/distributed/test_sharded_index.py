@@ -14,7 +14,7 @@ from s3_retriever import InputError, ShardedIndex
 from s3_retriever.distributed.shard import Shard
 from s3_retriever.searching import searcher
 from s3_retriever.storage import catalogue, files
-from shard_samples import DOCUMENTS, QUESTIONS, TABLE, one_index, read_all, split
+from shard_samples import DOCUMENTS, QUESTIONS, TABLE, one_index, read_all, repeated, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,7 +146,7 @@ def texts_of(retriever: Any) -> list[str]:
 
 
 def test_what_moves_grows_with_candidates_and_not_with_the_text(
-    both: Both, monkeypatch: pytest.MonkeyPatch
+    whole: EndogenousIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved: list[int] = []
     begin, go_on = Shard.begin, Shard.go_on
@@ -157,7 +157,14 @@ def test_what_moves_grows_with_candidates_and_not_with_the_text(
 
     monkeypatch.setattr(Shard, "begin", lambda *given: counted(begin(*given)))
     monkeypatch.setattr(Shard, "go_on", lambda *given: counted(go_on(*given)))
-    both.many.search(QUESTIONS[1], exact=False)
-    sentences = sum(len(part.tables.passages) for part in both.one._corpus.parts)
-    per_sentence = sum(moved) / len(both.many.shards) / sentences
-    print(len(moved), sum(moved), sentences, per_sentence)
+    found = []
+    for times in (1, 4):
+        paths = split(repeated(whole, times), tmp_path / str(times), shards=2, seed=6)
+        with ShardedIndex.open(paths, model=whole.backbone) as many:
+            many.search(QUESTIONS[0], exact=False)
+            moved.clear()
+            many.search(QUESTIONS[0], exact=False)
+        found.append((len(moved), sum(moved)))
+    (rounds, size), (rounds_of_more, size_of_more) = found
+    assert rounds_of_more == rounds
+    assert size_of_more < 1.3 * size

@@ -16,6 +16,7 @@ from s3_retriever.codec.places import PlaceHead
 from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
+from s3_retriever.engine.parts import parts_of
 from s3_retriever.engine.store import State
 from s3_retriever.engine.stores import store_at
 from small_corpus import SOURCES
@@ -72,6 +73,18 @@ def read_all(backbone: Backbone) -> EndogenousIndex:
     return EndogenousIndex.build(
         DOCUMENTS, model=backbone, bank=full_bank(backbone), scan=scan, progress=False
     )
+
+
+def repeated(whole: EndogenousIndex, times: int) -> EndogenousIndex:
+    """So many copies of each document, under ids of their own; nothing is read again."""
+    pairs = [pair for part in whole._corpus.parts for pair in part.entries()]
+    copies = [
+        (Document(f"{document.id} {number}", document.text, document.metadata), codes)
+        for number in range(times)
+        for document, codes in pairs
+    ]
+    state = State(parts_of(copies, whole.bank), whole.bank, whole.scan_config)
+    return EndogenousIndex(whole.backbone, state)
 
 
 def split(whole: EndogenousIndex, folder: Path, shards: int, seed: int) -> list[Path]:
