@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3_retriever.fork import computes_here
@@ -153,7 +154,7 @@ class Run:
         with self._changed:
             self._working += len(works) - 1
         for number in range(len(works)):
-            self._start(f"{_here.line}.{number}", lambda number=number: line(number))
+            self._start(f"{_here.line}.{number}", partial(line, number))
         with self._changed:
             self._changed.wait_for(lambda: not left)
         if errors:

@@ -29,7 +29,7 @@ from s3_retriever.searching.cell_sums import (
 )
 from s3_retriever.searching.cells import CELL_TOKENS, CellPostings
 from s3_retriever.searching.fusion import standardise
-from s3_retriever.searching.group import LOWEST, LogSum
+from s3_retriever.searching.group import LOWEST, LogSum, largest
 from s3_retriever.searching.moments import Moments, joined_moments
 from s3_retriever.searching.neighbours import Neighbours
 from s3_retriever.searching.sample import Sample, tokens_of
@@ -73,7 +73,7 @@ class CellAttention:
     def most(self) -> int:
         """Question tokens that are held at a time."""
         heads = len(self.text.bank.calibration.heads)
-        widest = self.text.group.constant("most cells", lambda: self._widest, max)
+        widest = self.text.group.constant("most cells", lambda: self._widest, largest)
         most = max(self.text.most_sentences, widest, heads * _CANDIDATE_TOKENS)
         return max(_BLOCK_NUMBERS // most, 1)
 
@@ -238,8 +238,8 @@ class FirstLook:
             place = document[found.sentences] * len(self._y[part]) + found.tokens
             np.maximum.at(best, place, found.shares)
             sums[:, head] += best.reshape(count, -1).sum(1)
-        found = standardise(torch.from_numpy(sums).float(), self._group)
-        return found @ self._calibration.head_shares
+        standard = standardise(torch.from_numpy(sums).float(), self._group)
+        return standard @ self._calibration.head_shares
 
     def refined(self, candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """Scores of candidates, from their codes: ``f32[C]``.

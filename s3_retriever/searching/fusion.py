@@ -80,7 +80,8 @@ class Scores:
             most: At most so many, in all texts of a group.
             group: The texts.
         """
-        return self.candidates[best_of_all(self.total.numpy(), most, group)]
+        best: np.ndarray = self.candidates[best_of_all(self.total.numpy(), most, group)]
+        return best
 
     def over(self, sentences: int, rest: float) -> Tensor:
         """The total as ``f32[A]``, with `rest` for sentences that were not scored."""

@@ -84,6 +84,16 @@ def added(values: Sequence[Any]) -> Any:
     return sum(values[1:], values[0])
 
 
+def total(values: Sequence[int]) -> int:
+    """Numbers, added up."""
+    return sum(values)
+
+
+def largest(values: Sequence[int]) -> int:
+    """The greatest of some numbers."""
+    return max(values)
+
+
 def greatest(values: Sequence[Tensor]) -> Tensor:
     """Arrays of numbers, the greatest of each place."""
     return torch.stack([*values]).amax(0)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from s3_retriever.searching.bm25 import Bm25
-from s3_retriever.searching.group import Group, listed
+from s3_retriever.searching.group import Group, listed, total
 from s3_retriever.searching.tables import OwnTables
 from s3_retriever.text.languages import LANGUAGES
 from s3_retriever.text.prose import density
@@ -78,12 +78,12 @@ class IndexedText:
     @property
     def all_documents(self) -> int:
         """How many documents are searched, in all texts."""
-        return self.group.constant("documents", lambda: len(self.documents), sum)
+        return self.group.constant("documents", lambda: len(self.documents), total)
 
     @property
     def all_tokens(self) -> int:
         """How many tokens, likewise."""
-        return self.group.constant("tokens", lambda: len(self.codes), sum)
+        return self.group.constant("tokens", lambda: len(self.codes), total)
 
     @property
     def all_sentences(self) -> int:
