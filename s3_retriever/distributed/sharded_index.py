@@ -181,9 +181,10 @@ class ShardedIndex(SearchableIndex):
                         'open the shards again, or search the others with on_missing="tell"'
                     ) from error
         missing = tuple(name for name in self._shards.names if name in lost)
+        each: Sequence[Found | None] = found or [None] * len(checked)
         return [
             self._result(question, own, seconds, missing)
-            for question, own in zip(checked, found or [None] * len(checked), strict=True)
+            for question, own in zip(checked, each, strict=True)
         ]
 
     def _result(
