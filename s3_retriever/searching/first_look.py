@@ -27,6 +27,7 @@ from s3_retriever.searching.sample import Sample, tokens_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from s3_retriever.codec import Codes
     from s3_retriever.config import Weighing
     from s3_retriever.searching.cells import Cells
     from s3_retriever.searching.scorer import Asked, IndexedText
@@ -35,10 +36,10 @@ SHARE = 5e-5
 """τ: a smaller share of a question token's attention leads nowhere. This and the next two are
 where recall stays that of the exact search (``benchmarks/search_speed.py --recall``)."""
 
-CANDIDATES = 500
+CANDIDATES = 300
 """Sentences whose codes are read for a question."""
 
-LEAD_CANDIDATES = 250
+LEAD_CANDIDATES = 100
 """Sentences whose codes are read for what a span leads to."""
 
 _BLOCK_NUMBERS = 2**24
@@ -78,7 +79,7 @@ class _Head:
     """What one head's question tokens, n at a time, find in the cells.
 
     Attributes:
-        share: ``f32[K, n]``, of the attention, of a token of each cell.
+        share: ``f32[n, K]``, of the attention, of a token of each cell.
         log_mass: ``f32[n]``, logarithm of the softmax's sum.
         sentences: ``int32[E]``; sentences with a token of more than the least share.
         tokens: ``int64[E]``, the question token.
@@ -102,30 +103,32 @@ class FirstLook:
         self._y = self._calibration.queries(asked.queries)
         tokens = len(asked.queries)
         self._parts = [slice(n, n + whole.most) for n in range(0, tokens, whole.most)]
-        self._held: dict[tuple[int, int], _Head] = {}
-        self._sampled: dict[tuple[int, int, float, float], Tensor] = {}
+        self._held: dict[int, list[_Head]] = {}
+        self._sampled: dict[tuple[int, float, float], Tensor] = {}
         bounds = self._passages.bounds
         self._left_out = slice(int(bounds[asked.without.start]), int(bounds[asked.without.stop]))
 
-    def _heads(self) -> Iterator[tuple[slice, int, _Head]]:
-        """Question tokens, a head, and what it finds; kept where the question is short."""
+    def _found(self) -> Iterator[tuple[slice, list[_Head]]]:
+        """Question tokens, and what each head finds; kept where the question is short."""
         for part in self._parts:
-            for head in range(len(self._calibration.heads)):
-                found = self._held.get((part.start, head)) or self._head(part, head)
-                if len(self._parts) == 1:
-                    self._held[part.start, head] = found
-                yield part, head, found
+            found = self._held.get(part.start)
+            if found is None:
+                heads = range(len(self._calibration.heads))
+                found = [self._head(part, head) for head in heads]
+            if len(self._parts) == 1:
+                self._held[part.start] = found
+            yield part, found
 
     def _head(self, part: slice, head: int) -> _Head:
         postings = self._whole.postings[self._calibration.tap_of_head[head]]
         y, cells = self._y[part, head], postings.cells
         sizes = torch.from_numpy(postings.sizes - postings.counts(self._left_out)).float()
-        logits = cells.means @ y.T
-        highest = logits.amax(0)
-        share = logits.sub_(highest).exp_()
-        total = (sizes @ share).clamp_min(1e-30)
-        share /= total
-        widening = _widening(torch.einsum("id,de,ie->i", y, cells.spread, y))
+        logits = y @ cells.means.T
+        highest = logits.amax(1)
+        share = logits.sub_(highest[:, None]).exp_()
+        total = (share @ sizes).clamp_min(1e-30)
+        share /= total[:, None]
+        widening = _widening(((y @ cells.spread) * y).sum(1))
         log_mass = highest + torch.log(total) + widening
         return _Head(share, log_mass, *self._posts(postings, share.numpy()))
 
@@ -133,16 +136,16 @@ class FirstLook:
         self, postings: CellPostings, share: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sentences, question tokens and shares of `_Head`."""
-        cells, asking = np.nonzero(share >= self._whole.share)
-        own = share[cells, asking]
-        rising = np.argsort(own, kind="stable")
-        asking, cells, own = asking[rising], cells[rising], own[rising]
+        own = share.ravel()
+        place = np.flatnonzero(own >= self._whole.share)
+        place = place[np.argsort(own[place], kind="stable")]
+        own, (asking, cells) = own[place], np.divmod(place, share.shape[1])
         sentences, place = postings.posts(cells)
         without = self._asked.without
         kept = (sentences < without.start) | (sentences >= without.stop)
         sentences, place = sentences[kept], place[kept]
         pair = asking[place] * len(self._passages) + sentences
-        last = np.empty(share.shape[1] * len(self._passages), dtype=np.int32)
+        last = np.empty(len(share) * len(self._passages), dtype=np.int32)
         last[pair] = np.arange(len(pair))  # of several posts the last stays, the greatest
         greatest = last[pair] == np.arange(len(pair))
         sentences, place = sentences[greatest], place[greatest]
@@ -152,43 +155,49 @@ class FirstLook:
     def _sums(self) -> np.ndarray:
         """``f64[H, A]``: shares of sentences, summed over question tokens."""
         sums = np.zeros((len(self._calibration.heads), len(self._passages)))
-        for _, head, found in self._heads():
-            sums[head] += np.bincount(found.sentences, found.shares, sums.shape[1])
+        for _, heads in self._found():
+            for own, found in zip(sums, heads, strict=True):
+                own += np.bincount(found.sentences, found.shares, len(own))
         return sums
 
-    def _sample(self, part: slice, head: int, found: _Head, weighing: Weighing) -> Tensor:
-        """Smoothed shares of the sample, of a sum of the softmax that cells tell: ``f32[S, n]``."""
-        key = part.start, head, weighing.reach, weighing.power
-        if key not in self._sampled:
-            tap = self._calibration.tap_of_head[head]
+    def _sample(self, part: slice, heads: Sequence[_Head], weighing: Weighing) -> Tensor:
+        """Smoothed shares of the sample, of sums of the softmax that cells tell: ``f32[S, H, n]``.
+
+        Kept where the question is short.
+        """
+        key = part.start, weighing.reach, weighing.power
+        smooth = self._sampled.get(key)
+        if smooth is None:
             sample = self._whole.sample(weighing.reach)
-            own = sample.shares(tap, self._y[part, head], found.log_mass, self._asked.without)
+            log_mass = torch.stack([found.log_mass for found in heads])
+            reads = self._calibration.tap_of_head
+            own = sample.shares(self._y[part], reads, log_mass, self._asked.without)
             smooth = sample.neighbours.smooth(own, weighing.power)
-            if len(self._parts) > 1:
-                return smooth
+        if len(self._parts) == 1:
             self._sampled[key] = smooth
-        return self._sampled[key]
+        return smooth
 
     def scores(self, weighing: Weighing) -> Tensor:
         """Scores of all sentences ``f32[A]``, on the scale of `refined`."""
-        weights = self._calibration.head_shares
-        sums = torch.from_numpy(self._sums).float()
-        joined = weights @ (sums / sums.std(1, correction=0, keepdim=True).clamp_min(1e-9))
+        weights, sums = self._calibration.head_shares, self._sums
+        spread = np.sqrt((sums**2).mean(1) - sums.mean(1) ** 2).clip(1e-9)
+        joined = weights @ torch.from_numpy(sums / spread[:, None]).float()
         near = self._passages.spread(joined.square(), weighing.reach).sqrt()
         sample = torch.zeros(len(self._whole.sample(weighing.reach).numbers), len(weights))
-        for part, head, found in self._heads():
-            sample[:, head] += self._sample(part, head, found, weighing).sum(1)
+        for part, heads in self._found():
+            sample += self._sample(part, heads, weighing).sum(2)
         return standardise(near) * (standardise(sample) @ weights).std(correction=0)
 
     def documents(self) -> Tensor:
         """What `AttentionDocumentScorer` gives each document, ``f32[D]``, as cells tell it."""
         document, count = self._passages.document, len(self._text.documents)
         sums = np.zeros((count, len(self._calibration.heads)))
-        for part, head, found in self._heads():
-            best = np.zeros(count * len(self._y[part]), dtype=np.float32)
-            place = document[found.sentences] * len(self._y[part]) + found.tokens
-            np.maximum.at(best, place, found.shares)
-            sums[:, head] += best.reshape(count, -1).sum(1)
+        for part, heads in self._found():
+            tokens = len(self._y[part])
+            for head, found in enumerate(heads):
+                best = np.zeros(count * tokens, dtype=np.float32)
+                np.maximum.at(best, document[found.sentences] * tokens + found.tokens, found.shares)
+                sums[:, head] += best.reshape(count, -1).sum(1)
         return standardise(torch.from_numpy(sums).float()) @ self._calibration.head_shares
 
     def refined(self, candidates: np.ndarray, weighing: Weighing) -> Tensor:
@@ -227,32 +236,71 @@ class FirstLook:
         sums = torch.zeros(len(candidates), heads, dtype=torch.double)
         sampled = torch.zeros(len(samples), heads, dtype=torch.double)
         codes = self._text.codes.ranges(passages.bounds[asked_of], passages.bounds[asked_of + 1])
-        logits = torch.zeros(0)
-        for part, head, found in self._heads():
-            if head == 0:
-                asking = CodedQueries(self._text.bank, self._asked.queries[part])
-                logits = asking.logits(codes).view(len(tokens), heads, len(self._y[part]))
-            shares = torch.zeros(len(near), len(self._y[part]))
-            inside = place[found.sentences]
-            known = inside >= 0
-            at = torch.from_numpy(inside[known]), torch.from_numpy(found.tokens[known])
-            shares[at] = torch.from_numpy(found.shares[known])
+        for part, found in self._found():
+            shares = _told(found, place, len(near), len(self._y[part]))
             shares[rows] = 0
-            sample = self._sample(part, head, found, weighing)
+            sample = self._sample(part, found, weighing)
             if len(tokens):
-                postings = self._whole.postings[self._calibration.tap_of_head[head]]
-                taken = torch.from_numpy(postings.counts(tokens)).float()
-                rest = torch.log((1 - taken @ found.share).clamp_min(1e-30))
-                own = logits[:, head] - found.log_mass
-                log_mass = torch.logaddexp(rest, torch.logsumexp(own, 0))
-                best = torch.from_numpy(np.maximum.reduceat(own.numpy(), firsts))
+                log_mass = torch.stack([own.log_mass for own in found])
+                best, read = (own - log_mass for own in self._read(part, codes, firsts))
+                log_mass = torch.logaddexp(self._left(found, tokens), read)
                 mass = log_mass.exp().clamp_min(1e-30)
                 shares /= mass
                 shares[rows[torch.from_numpy(owning)]] = torch.exp(best - log_mass)
                 sample = sample / mass
-            sums[:, head] += neighbours.smooth(shares, weighing.power).double().sum(1)
-            sampled[:, head] += sample.double().sum(1)
+            sums += neighbours.smooth(shares, weighing.power).double().sum(2)
+            sampled += sample.double().sum(2)
         return sums, sampled
+
+    def _read(self, part: slice, codes: Codes, firsts: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Logits through codes.
+
+        Args:
+            part: Question tokens.
+            codes: Of the tokens of C sentences, end to end.
+            firsts: ``int64[C]``, where each sentence begins.
+
+        Returns:
+            The greatest of each sentence ``f32[C, H, n]``, and logarithms of the sums of their
+            exponentials ``f32[H, n]``.
+        """
+        queries = self._asked.queries[part]
+        logits = CodedQueries(self._text.bank, queries).logits(codes)
+        best = torch.from_numpy(np.maximum.reduceat(logits.numpy(), firsts))
+        shape = queries.shape[1], queries.shape[0]
+        return best.view(-1, *shape), torch.logsumexp(logits, 0).view(shape)
+
+    def _left(self, heads: Sequence[_Head], tokens: np.ndarray) -> Tensor:
+        """Logarithms of what cells tell of the softmax's sums without some tokens: ``f32[H, n]``.
+
+        Args:
+            heads: What each finds.
+            tokens: ``int64[t]``.
+        """
+        counts = [postings.counts(tokens) for postings in self._whole.postings]
+        taken = [torch.from_numpy(counts[tap]).float() for tap in self._calibration.tap_of_head]
+        both = zip(heads, taken, strict=True)
+        return torch.log(
+            torch.stack([1 - found.share @ own for found, own in both]).clamp_min(1e-30)
+        )
+
+
+def _told(heads: Sequence[_Head], place: np.ndarray, sentences: int, tokens: int) -> Tensor:
+    """What cells tell of the shares of some sentences, ``f32[C, H, n]``.
+
+    Args:
+        heads: What each finds.
+        place: ``int64[A]``, where each of all sentences stands among them; -1 where it does not.
+        sentences: C.
+        tokens: n.
+    """
+    shares = torch.zeros(sentences, len(heads), tokens)
+    for head, found in enumerate(heads):
+        inside = place[found.sentences]
+        known = inside >= 0
+        at = torch.from_numpy(inside[known]), head, torch.from_numpy(found.tokens[known])
+        shares[at] = torch.from_numpy(found.shares[known])
+    return shares
 
 
 def _widening(variance: Tensor) -> Tensor:

@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 
 def standardise(scores: Tensor) -> Tensor:
     """Bring scores over all sentences (the first dimension) to mean 0 and deviation 1."""
-    spread = scores.std(0, keepdim=True, correction=0)
-    return (scores - scores.mean(0, keepdim=True)) / spread.clamp_min(1e-9)
+    centred = scores - scores.mean(0, keepdim=True)
+    return centred / deviation(centred).clamp_min(1e-9)
+
+
+def deviation(centred: Tensor) -> Tensor:
+    """The deviations of columns ``f32[n, …]`` of mean 0: ``f32[1, …]``.
+
+    On a CPU several times as fast as `Tensor.std`.
+    """
+    return centred.square().mean(0, keepdim=True).sqrt()
 
 
 def standardise_some(scores: Tensor, sentences: int) -> tuple[Tensor, float]:

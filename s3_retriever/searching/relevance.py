@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from s3_retriever.searching.attention import logits_at
 from s3_retriever.text.languages import LANGUAGES
-from s3_retriever.text.words import asked_words, words
+from s3_retriever.text.words import asked_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,15 +59,18 @@ def features(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarr
 
 
 def _words(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray:
-    languages = [LANGUAGES[text.word_postings.languages[peak.top]] for peak in peaks]
-    known = {language: _rarity(text, asked, language) for language in set(languages)}
-    shares = []
-    for peak, language in zip(peaks, languages, strict=True):
-        rarity = known[language]
-        held = rarity.keys() & set(words(text.between(peak.first, peak.last), language))
+    postings = text.word_postings
+    languages = postings.languages[[peak.top for peak in peaks]]
+    firsts, lasts = (np.array([getattr(p, n) for p in peaks]) for n in ("first", "last"))
+    shares = np.zeros(len(peaks))
+    for language in np.unique(languages):
+        rarity = _rarity(text, asked, LANGUAGES[language])
+        own = np.flatnonzero(languages == language)
+        held = [postings.within(word, firsts[own], lasts[own]) for word in rarity]
         total = sum(rarity.values())
-        shares.append(sum(rarity[word] for word in held) / total if total > 0 else 0.0)
-    return np.array(shares)
+        if total > 0:
+            shares[own] = np.array([*rarity.values()]) @ np.stack(held) / total
+    return shares
 
 
 def _rarity(text: IndexedText, asked: Asked, language: str) -> dict[str, float]:
