@@ -7,13 +7,14 @@
     python benchmarks/quality.py SET... --part bytes
     python benchmarks/quality.py SET... --model gemma.gguf --name gemma    # another model
     python benchmarks/quality.py SET... --part depth
-    python benchmarks/quality.py SET... --part rivals --embedding FOLDER    # of an embedding model
+    python benchmarks/quality.py SET... --part rivals --embedding FOLDER --sizes 400    # another's
 
 SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). Every third
 question is left to choose_constants.py, and no table has it. The bank without whitening is made by
 variant_banks.py; without it the row that needs it is left out. All in one run is asked of the same
 questions; the result goes to results/quality-PART.json, and the plot of recall against bytes into
-the documentation.
+the documentation. With --vectors FOLDER what embedding models make of passages is kept there, and a
+run that was broken off goes on.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from common import RESULTS, test_split
+from kept_vectors import KeptVectors
 
 from s3_retriever.codec import Bank, JoinedCodes, Sae, TokenCodes
 from s3_retriever.config import ScanConfig, SearchConfig, Weighing
@@ -223,24 +225,21 @@ def finer(bits: int, bench: Bench) -> Ranker:
     return SearcherRanker(bench, searcher, ALL.replace(scoring="dense"), nbytes)
 
 
-RIVAL_SIZES = ("400", "800")
-"""Chunks of rivals, in characters: of all sizes, those at which they do best."""
-
-
-def rivals(folders: Sequence[Path]) -> list[Contender]:
-    """Ours, BM25, and embedding models alone and with BM25."""
+def rivals(folders: Sequence[Path], kept: Path | None, sizes: Sequence[str]) -> list[Contender]:
+    """Ours, BM25, and embedding models alone and with BM25, at chunks of some sizes."""
     known = contenders()
     small = [known[name] for name in ("bm25", "embedding", "bm25+embedding")]
-    large = [row for folder in folders for row in embedding(folder)]
+    models = [KeptVectors(folder, kept) if kept else folder for folder in folders]
+    large = [row for model in models for row in embedding(model)]
     return [
         *(known[name] for name in ("attention+bm25", "attention")),
-        *(replace(row, variants=at_sizes(row.variants)) for row in (*small, *large)),
+        *(replace(row, variants=at_sizes(row.variants, sizes)) for row in (*small, *large)),
     ]
 
 
-def at_sizes(variants: Sequence[Variant]) -> tuple[Variant, ...]:
+def at_sizes(variants: Sequence[Variant], sizes: Sequence[str]) -> tuple[Variant, ...]:
     """Those of some sizes of chunks."""
-    return tuple(each for each in variants if each.label.split()[0] in RIVAL_SIZES)
+    return tuple(each for each in variants if each.label.split()[0] in sizes)
 
 
 DEPTHS = (1 / 6, 1 / 3, 1 / 2, 2 / 3)
@@ -334,7 +333,7 @@ def main(args: argparse.Namespace) -> None:
         "hop": by_leads,
         "bytes": by_bytes,
         "depth": by_depth,
-        "rivals": lambda: rivals(args.embedding),
+        "rivals": lambda: rivals(args.embedding, args.vectors, args.sizes.split(",")),
     }
     found = evaluate(
         [test_split(load_set(folder)) for folder in args.sets],
@@ -346,7 +345,7 @@ def main(args: argparse.Namespace) -> None:
     )
     print(tables(found))
     names = ["python", "benchmarks/quality.py", *(Path(folder).name for folder in args.sets)]
-    folders = {str(folder): folder.name for folder in args.embedding}
+    folders = {str(folder): folder.name for folder in (*args.embedding, args.vectors) if folder}
     options = [folders.get(item, item) for item in sys.argv[1:] if item not in args.sets]
     made = in_short(found, [*names, *options])
     name = f"quality-{args.part}" + (f"-{args.name}" if args.name else "")
@@ -395,6 +394,8 @@ if __name__ == "__main__":
     parser.add_argument(
         "--embedding", type=Path, action="append", default=[], help="folder of a rival's model"
     )
+    parser.add_argument("--vectors", type=Path, help="folder that keeps what rivals have read")
+    parser.add_argument("--sizes", default="400,800", help="of the rivals' chunks, in characters")
     parser.add_argument("--rows", help="of the ablation, by title; default: all")
     parser.add_argument("--name", help="to tell the results of several runs apart")
     parser.add_argument("--limit", type=int, help="questions of each set")

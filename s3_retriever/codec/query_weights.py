@@ -62,7 +62,7 @@ def _of_sae(bank: Bank, j: int, y: Tensor) -> Tensor:
     """The weights of one SAE's latents: ``f32[n_latents, H · n]`` for ``y f32[n, H, d]``."""
     reads, sae = bank.calibration.tap_of_head, bank.saes[j]
     w_dec = sae.w_dec.view(sae.n_latents, -1, bank.calibration.head_dim)
-    weights = torch.zeros(sae.n_latents, len(reads), len(y))
+    weights = torch.zeros(len(reads), len(y), sae.n_latents)
     for h in bank.heads_of(j):
-        weights[:, h] = w_dec[:, bank.sites[j].index(reads[h])] @ y[:, h].T
-    return weights.flatten(1)
+        torch.mm(y[:, h], w_dec[:, bank.sites[j].index(reads[h])].T, out=weights[h])
+    return weights.flatten(0, 1).T.contiguous()

@@ -74,6 +74,21 @@ class WordPostings:
         found = [0 if n is None else int(self.starts[n + 1]) - int(self.starts[n]) for n in numbers]
         return np.array(found, dtype=np.int64)
 
+    def within(self, word: str, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+        """Whether a word occurs in any of some neighbouring texts, ``bool[S]``.
+
+        Args:
+            word: Any.
+            firsts: ``int64[S]``, numbers of texts.
+            lasts: ``int64[S]``, one past the last text of each.
+        """
+        number = self.vocabulary.get(word)
+        if number is None:
+            return np.zeros(len(firsts), dtype=bool)
+        texts = self.texts[self.starts[number] : self.starts[number + 1]]
+        inside: np.ndarray = np.searchsorted(texts, firsts) < np.searchsorted(texts, lasts)
+        return inside
+
     def grouped(self, groups: np.ndarray) -> WordPostings:
         """Postings of texts joined into longer ones.
 

@@ -20,7 +20,7 @@ from s3_retriever.searching.kmeans import group_means, grouped
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CELL_TOKENS = 64
+CELL_TOKENS = 192
 """Tokens of a mean cell."""
 
 RUN_TOKENS = 2**18

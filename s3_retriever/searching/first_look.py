@@ -37,6 +37,7 @@ from s3_retriever.searching.sample import Sample, tokens_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from s3_retriever.codec import Codes
     from s3_retriever.config import Weighing
     from s3_retriever.searching.cells import Cells
     from s3_retriever.searching.scorer import Asked, IndexedText
@@ -45,10 +46,10 @@ SHARE = 5e-5
 """τ: a smaller share of a question token's attention leads nowhere. This and the next two are
 where recall stays that of the exact search (``benchmarks/search_speed.py --recall``)."""
 
-CANDIDATES = 500
+CANDIDATES = 300
 """Sentences whose codes are read for a question."""
 
-LEAD_CANDIDATES = 250
+LEAD_CANDIDATES = 100
 """Sentences whose codes are read for what a span leads to."""
 
 _BLOCK_NUMBERS = 2**24
@@ -83,8 +84,7 @@ class CellAttention:
 
     def sample(self, reach: float) -> Sample:
         """Sentences that stand for all in means and deviations; the last are kept."""
-        key = (reach, self.text.sentences_before, self.text.all_sentences)
-        kept = self._sample
+        key, kept = (reach, self.text.sentences_before, self.text.all_sentences), self._sample
         if kept is None or kept[0] != key:
             self._sample = kept = key, Sample.of(self.text, reach)
         return kept[1]
@@ -95,7 +95,7 @@ class _Head:
     """What one head's question tokens, n at a time, find in the cells.
 
     Attributes:
-        share: ``f32[K, n]``, of the attention, of a token of each cell.
+        share: ``f32[n, K]``, of the attention, of a token of each cell.
         log_mass: ``f32[n]``, logarithm of the softmax's sum.
         sentences: ``int32[E]``; sentences with a token of more than the least share.
         tokens: ``int64[E]``, the question token.
@@ -120,64 +120,60 @@ class FirstLook:
         tokens = len(asked.queries)
         most, self._group = whole.most, whole.text.group
         self._parts = [slice(n, n + most) for n in range(0, tokens, most)]
-        self._held: list[_Head] = []
+        self._held: dict[int, list[_Head]] = {}
         self._summed: np.ndarray | None = None
-        self._sampled: dict[tuple[int, int, float, float], Tensor] = {}
+        self._sampled: dict[tuple[int, float, float], Tensor] = {}
         bounds = self._passages.bounds
         self._left_out = slice(int(bounds[asked.without.start]), int(bounds[asked.without.stop]))
 
-    def _heads(self) -> Iterator[tuple[slice, int, _Head]]:
-        """Question tokens, a head, and what it finds."""
-        for part, heads in self._found_in_parts():
-            for head, found in enumerate(heads):
-                yield part, head, found
-
-    def _found_in_parts(self) -> Iterator[tuple[slice, list[_Head]]]:
+    def _found(self) -> Iterator[tuple[slice, list[_Head]]]:
         """Question tokens, and what each head finds; kept where the question is short."""
         for part in self._parts:
-            heads = self._held or self._found(part)
+            found = self._held.get(part.start)
+            if found is None:
+                found = self._heads(part)
             if len(self._parts) == 1:
-                self._held = heads
-            yield part, heads
+                self._held[part.start] = found
+            yield part, found
 
-    def _found(self, part: slice) -> list[_Head]:
-        """Of all heads."""
+    def _heads(self, part: slice) -> list[_Head]:
         taps = [self._whole.postings[tap] for tap in self._calibration.tap_of_head]
         own = [self._in_cells(tap, self._y[part, head]) for head, tap in enumerate(taps)]
-        known = CellSums.of_heads([sums for _, sums in own])
-        whole = self._group.merged(known, joined_cell_sums)
+        sums = CellSums.of_heads([of_head for _, of_head in own])
+        whole = self._group.merged(sums, joined_cell_sums)
         highest, total = whole.sum.highest, whole.sum.mass.clamp_min(1e-30)
         log_mass = highest + torch.log(total) + _widening(whole.variance / max(whole.tokens, 1))
-        heads = []
-        for head, (share, sums) in enumerate(own):
-            share *= torch.exp(sums.sum.highest - highest[head]) / total[head]
-            heads.append(_Head(share, log_mass[head], *self._posts(taps[head], share.numpy())))
-        return heads
+        scale = torch.exp(sums.sum.highest - highest) / total
+        found = []
+        for head, (share, _) in enumerate(own):
+            share *= scale[head][:, None]
+            found.append(_Head(share, log_mass[head], *self._posts(taps[head], share.numpy())))
+        return found
 
     def _in_cells(self, postings: CellPostings, y: Tensor) -> tuple[Tensor, CellSums]:
-        """Weights ``f32[K, n]`` over that of the heaviest cell, and the sums."""
-        cells = postings.cells
+        """Weights of a token of each cell ``f32[n, K]``, in measure of the heaviest; their sums."""
+        cells, nothing = postings.cells, torch.full((len(y),), LOWEST)
         sizes = torch.from_numpy(postings.sizes - postings.counts(self._left_out)).float()
-        logits = cells.means @ y.T
-        highest = logits.amax(0) if len(logits) else torch.full((len(y),), LOWEST)
-        share, tokens = logits.sub_(highest).exp_(), len(cells.cell)
-        variance = torch.einsum("id,de,ie->i", y, cells.spread, y) * tokens
-        return share, CellSums(LogSum(highest, sizes @ share), variance, tokens)
+        logits, tokens = y @ cells.means.T, len(cells.cell)
+        highest = logits.amax(1) if len(sizes) else nothing
+        share = logits.sub_(highest[:, None]).exp_()
+        variance = ((y @ cells.spread) * y).sum(1) * tokens
+        return share, CellSums(LogSum(highest, share @ sizes), variance, tokens)
 
     def _posts(
         self, postings: CellPostings, share: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sentences, question tokens and shares of `_Head`."""
-        cells, asking = np.nonzero(share >= self._whole.share)
-        own = share[cells, asking]
-        rising = np.argsort(own, kind="stable")
-        asking, cells, own = asking[rising], cells[rising], own[rising]
+        own = share.ravel()
+        place = np.flatnonzero(own >= self._whole.share)
+        place = place[np.argsort(own[place], kind="stable")]
+        own, (asking, cells) = own[place], np.divmod(place, share.shape[1])
         sentences, place = postings.posts(cells)
         without = self._asked.without
         kept = (sentences < without.start) | (sentences >= without.stop)
         sentences, place = sentences[kept], place[kept]
         pair = asking[place] * len(self._passages) + sentences
-        last = np.empty(share.shape[1] * len(self._passages), dtype=np.int32)
+        last = np.empty(len(share) * len(self._passages), dtype=np.int32)
         last[pair] = np.arange(len(pair))  # of several posts the last stays, the greatest
         greatest = last[pair] == np.arange(len(pair))
         sentences, place = sentences[greatest], place[greatest]
@@ -187,36 +183,42 @@ class FirstLook:
         """``f64[H, A]``: shares of sentences, summed over question tokens; kept."""
         if self._summed is None:
             sums = np.zeros((len(self._calibration.heads), len(self._passages)))
-            for _, head, found in self._heads():
-                sums[head] += np.bincount(found.sentences, found.shares, sums.shape[1])
+            for _, heads in self._found():
+                for own, found in zip(sums, heads, strict=True):
+                    own += np.bincount(found.sentences, found.shares, len(own))
             self._summed = sums
         return self._summed
 
-    def _sample(self, part: slice, head: int, found: _Head, weighing: Weighing) -> Tensor:
-        """Smoothed shares of the sample, of a sum of the softmax that cells tell: ``f32[S, n]``."""
-        key = part.start, head, weighing.reach, weighing.power
-        if key not in self._sampled:
-            tap = self._calibration.tap_of_head[head]
+    def _sample(self, part: slice, heads: Sequence[_Head], weighing: Weighing) -> Tensor:
+        """Smoothed shares of the sample, of sums of the softmax that cells tell: ``f32[S, H, n]``.
+
+        Kept where the question is short.
+        """
+        key = part.start, weighing.reach, weighing.power
+        smooth = self._sampled.get(key)
+        if smooth is None:
             sample = self._whole.sample(weighing.reach)
-            own = sample.shares(tap, self._y[part, head], found.log_mass, self._asked.without)
+            log_mass = torch.stack([found.log_mass for found in heads])
+            reads = self._calibration.tap_of_head
+            own = sample.shares(self._y[part], reads, log_mass, self._asked.without)
             smooth = sample.neighbours.smooth(own, weighing.power)
-            if len(self._parts) > 1:
-                return smooth
+        if len(self._parts) == 1:
             self._sampled[key] = smooth
-        return self._sampled[key]
+        return smooth
 
     def scores(self, weighing: Weighing) -> Tensor:
         """Scores of all sentences ``f32[A]``, on the scale of `refined`."""
-        sums = torch.from_numpy(self._sums()).float()
+        sums = torch.from_numpy(self._sums())
         near, measure = self._group.together(
             [partial(self._near, sums, weighing), partial(self._measure, weighing)]
         )
         return near * measure
 
     def _near(self, sums: Tensor, weighing: Weighing) -> Tensor:
-        """``f32[A]``, in deviations of their own; sums are ``f32[H, A]``."""
-        spread = self._group.merged(Moments.of(sums.T), joined_moments).deviation.float()
-        joined = self._calibration.head_shares @ (sums / spread[:, None])
+        """``f32[A]``, in deviations of their own, of sums ``f64[H, A]``."""
+        own = Moments(sums.shape[1], sums.mean(1), sums.square().mean(1) - sums.mean(1).square())
+        spread = self._group.merged(own, joined_moments).deviation
+        joined = self._calibration.head_shares @ (sums / spread[:, None]).float()
         near = self._passages.spread(joined.square(), weighing.reach).sqrt()
         return standardise(near, self._group)
 
@@ -224,8 +226,8 @@ class FirstLook:
         """``f32[]``: the deviation of scores, told from the sample."""
         weights = self._calibration.head_shares
         sample = torch.zeros(len(self._whole.sample(weighing.reach).numbers), len(weights))
-        for part, head, found in self._heads():
-            sample[:, head] += self._sample(part, head, found, weighing).sum(1)
+        for part, heads in self._found():
+            sample += self._sample(part, heads, weighing).sum(2)
         scores = standardise(sample, self._group) @ weights
         return self._group.merged(Moments.of(scores), joined_moments).variance.sqrt().float()
 
@@ -233,11 +235,12 @@ class FirstLook:
         """What `AttentionDocumentScorer` gives each document, ``f32[D]``, as cells tell it."""
         document, count = self._passages.document, len(self._text.documents)
         sums = np.zeros((count, len(self._calibration.heads)))
-        for part, head, found in self._heads():
-            best = np.zeros(count * len(self._y[part]), dtype=np.float32)
-            place = document[found.sentences] * len(self._y[part]) + found.tokens
-            np.maximum.at(best, place, found.shares)
-            sums[:, head] += best.reshape(count, -1).sum(1)
+        for part, heads in self._found():
+            tokens = len(self._y[part])
+            for head, found in enumerate(heads):
+                best = np.zeros(count * tokens, dtype=np.float32)
+                np.maximum.at(best, document[found.sentences] * tokens + found.tokens, found.shares)
+                sums[:, head] += best.reshape(count, -1).sum(1)
         standard = standardise(torch.from_numpy(sums).float(), self._group)
         return standard @ self._calibration.head_shares
 
@@ -276,50 +279,71 @@ class FirstLook:
         sums = torch.zeros(len(candidates), heads, dtype=torch.double)
         sampled = torch.zeros(len(samples), heads, dtype=torch.double)
         codes = self._text.codes.ranges(passages.bounds[asked_of], passages.bounds[asked_of + 1])
-        for part, found_of_heads in self._found_in_parts():
-            asking = CodedQueries(self._text.bank, self._asked.queries[part])
-            logits = asking.logits(codes).view(len(tokens), heads, len(self._y[part]))
-            best, log_mass = self._read(found_of_heads, logits, tokens, firsts)
-            for head, found in enumerate(found_of_heads):
-                shares = torch.zeros(len(near), len(self._y[part]))
-                inside = place[found.sentences]
-                known = inside >= 0
-                at = torch.from_numpy(inside[known]), torch.from_numpy(found.tokens[known])
-                shares[at] = torch.from_numpy(found.shares[known])
-                shares[rows] = 0
-                mass = log_mass[head].exp().clamp_min(1e-30)
-                shares /= mass
-                shares[rows[torch.from_numpy(owning)]] = torch.exp(best[:, head] - log_mass[head])
-                sample = self._sample(part, head, found, weighing) / mass
-                sums[:, head] += neighbours.smooth(shares, weighing.power).double().sum(1)
-                sampled[:, head] += sample.double().sum(1)
+        for part, found in self._found():
+            shares = _told(found, place, len(near), len(self._y[part]))
+            shares[rows] = 0
+            best, read = self._read(part, codes, firsts)
+            told = torch.stack([own.log_mass for own in found])
+            known = ReadSums(self._taken(found, tokens), LogSum(read.highest - told, read.mass))
+            log_mass = self._group.merged(known, joined_read_sums).log_mass
+            mass = log_mass.exp().clamp_min(1e-30)
+            shares /= mass
+            shares[rows[torch.from_numpy(owning)]] = torch.exp(best - told - log_mass)
+            sample = self._sample(part, found, weighing) / mass
+            sums += neighbours.smooth(shares, weighing.power).double().sum(2)
+            sampled += sample.double().sum(2)
         return sums, sampled
 
-    def _read(
-        self, heads: Sequence[_Head], logits: Tensor, tokens: np.ndarray, firsts: np.ndarray
-    ) -> tuple[Tensor, Tensor]:
-        """What codes tell of the attention that cells have told.
+    def _read(self, part: slice, codes: Codes, firsts: np.ndarray) -> tuple[Tensor, LogSum]:
+        """Logits through codes.
 
         Args:
-            heads: What each of the H heads has found for n question tokens.
-            logits: ``f32[t, H, n]``, of the text tokens that are read; changed in place.
-            tokens: ``int64[t]``, which these are.
-            firsts: ``int64[C']``, where in these each sentence begins.
+            part: Question tokens.
+            codes: Of the tokens of C sentences, end to end.
+            firsts: ``int64[C]``, where each sentence begins.
 
         Returns:
-            The greatest logits of each sentence ``f32[C', H, n]``, and logarithms of the softmax's
-            sum ``f32[H, n]``, both over the sum that cells tell.
+            The greatest of each sentence ``f32[C, H, n]``, and the sums of their exponentials
+            ``f32[H, n]``.
         """
-        taken = []
-        for tap, found in zip(self._calibration.tap_of_head, heads, strict=True):
-            counts = torch.from_numpy(self._whole.postings[tap].counts(tokens)).float()
-            taken.append(counts @ found.share)
-        logits -= torch.stack([found.log_mass for found in heads])
-        best = logits[:0]
-        if len(tokens):
-            best = torch.from_numpy(np.maximum.reduceat(logits.numpy(), firsts))
-        own = ReadSums(torch.stack(taken), LogSum.of(logits))
-        return best, self._group.merged(own, joined_read_sums).log_mass
+        queries = self._asked.queries[part]
+        shape = queries.shape[1], queries.shape[0]
+        if not len(firsts):
+            return torch.zeros(0, *shape), LogSum.of(torch.zeros(0, *shape))
+        logits = CodedQueries(self._text.bank, queries).logits(codes)
+        best = torch.from_numpy(np.maximum.reduceat(logits.numpy(), firsts))
+        read = LogSum.of(logits)
+        return best.view(-1, *shape), LogSum(read.highest.view(shape), read.mass.view(shape))
+
+    def _taken(self, heads: Sequence[_Head], tokens: np.ndarray) -> Tensor:
+        """What cells give to some tokens of the softmax's sums: ``f32[H, n]``.
+
+        Args:
+            heads: What each finds.
+            tokens: ``int64[t]``.
+        """
+        counts = [postings.counts(tokens) for postings in self._whole.postings]
+        taken = [torch.from_numpy(counts[tap]).float() for tap in self._calibration.tap_of_head]
+        both = zip(heads, taken, strict=True)
+        return torch.stack([found.share @ own for found, own in both])
+
+
+def _told(heads: Sequence[_Head], place: np.ndarray, sentences: int, tokens: int) -> Tensor:
+    """What cells tell of the shares of some sentences, ``f32[C, H, n]``.
+
+    Args:
+        heads: What each finds.
+        place: ``int64[A]``, where each of all sentences stands among them; -1 where it does not.
+        sentences: C.
+        tokens: n.
+    """
+    shares = torch.zeros(sentences, len(heads), tokens)
+    for head, found in enumerate(heads):
+        inside = place[found.sentences]
+        known = inside >= 0
+        at = torch.from_numpy(inside[known]), head, torch.from_numpy(found.tokens[known])
+        shares[at] = torch.from_numpy(found.shares[known])
+    return shares
 
 
 def _widening(variance: Tensor) -> Tensor:

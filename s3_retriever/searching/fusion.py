@@ -29,7 +29,11 @@ def standardise(scores: Tensor, group: Group = ALONE) -> Tensor:
         scores: ``f32[A, …]``.
         group: In whose texts all sentences are.
     """
-    return group.merged(Moments.of(scores), joined_moments).standardised(scores)
+    own, centred = Moments.and_centred(scores)
+    whole = group.merged(own, joined_moments)
+    if whole is not own:
+        centred += (own.mean - whole.mean).to(centred.dtype)
+    return (centred / whole.deviation).to(scores.dtype)
 
 
 def standardise_some(scores: Tensor, sentences: int, group: Group = ALONE) -> tuple[Tensor, float]:

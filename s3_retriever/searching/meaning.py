@@ -37,19 +37,20 @@ class MeaningScorer:
     def __init__(self, text: IndexedText, sums: Tensor | None = None) -> None:
         self._text, self._head = text, head_of(text.bank)
         self._sums = text.sums if sums is None else sums
-        self._near: tuple[float, Tensor] | None = None
+        self._near: tuple[float, Tensor] | None = None  # half: reading them is what takes time
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`."""
         calibration = self._text.bank.calibration
         asks = [self._head.question(calibration.queries(question.queries)) for question in asked]
-        cosines = self._vectors(weighing.meaning_reach) @ torch.stack(asks).T
+        vectors = self._vectors(weighing.meaning_reach)
+        cosines = torch.stack([vectors @ own.half() for own in asks], 1).float()
         return standardise(cosines, self._text.group).T[:, torch.from_numpy(candidates)]
 
     def _vectors(self, reach: float) -> Tensor:
-        """``f32[A, E]`` of length 1; no question has a part in them, so the last are kept."""
+        """``f16[A, E]`` of length 1; no question has a part in them, so the last are kept."""
         kept = self._near
         if kept is None or kept[0] != reach:
             near = self._text.passages.spread(self._sums, reach)
-            self._near = kept = reach, normalize(near, dim=1)
+            self._near = kept = reach, normalize(near, dim=1).half()
         return kept[1]

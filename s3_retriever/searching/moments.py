@@ -30,12 +30,19 @@ class Moments:
     variance: Tensor
 
     @classmethod
+    def and_centred(cls, rows: Tensor) -> tuple[Self, Tensor]:
+        """Moments over the first dimension of ``f[A, …]``, and rows less the mean."""
+        if not len(rows):
+            nothing = torch.zeros(rows.shape[1:])
+            return cls(0, nothing, nothing), rows
+        mean = rows.mean(0)
+        centred = rows - mean  # on a CPU several times as fast as torch.var_mean
+        return cls(len(rows), mean, centred.square().mean(0)), centred
+
+    @classmethod
     def of(cls, rows: Tensor) -> Self:
         """Moments over the first dimension of ``f[A, …]``."""
-        if not len(rows):
-            return cls(0, torch.zeros(rows.shape[1:]), torch.zeros(rows.shape[1:]))
-        variance, mean = torch.var_mean(rows, 0, correction=0)
-        return cls(len(rows), mean, variance)
+        return cls.and_centred(rows)[0]
 
     @classmethod
     def of_some(cls, numbers: Tensor, count: int) -> Self:
@@ -48,7 +55,7 @@ class Moments:
     @property
     def deviation(self) -> Tensor:
         """``f[…]``, never 0."""
-        return self.variance.sqrt().clamp_min(_LEAST)
+        return self.variance.clamp_min(0).sqrt().clamp_min(_LEAST)
 
     def standardised(self, rows: Tensor) -> Tensor:
         """How many deviations rows ``f[a, …]`` are above the mean, in their own type."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from s3_retriever.searching.passages import Passages
 
+_TOGETHER = 8
+"""Neighbours of a sentence that are looked at together."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
@@ -48,10 +51,10 @@ class Neighbours:
             numbers: ``int64[C]``, ascending, each once.
             reach: As for `Passages.smooth`.
         """
-        columns = [(numbers, np.ones(len(numbers), np.float32))]
-        for step in (-1, 1):
-            columns.extend(_side(passages, numbers, reach, step))
-        others, weights = (np.stack(each, 1) for each in zip(*columns, strict=True))
+        columns = [(numbers[:, None], np.ones((len(numbers), 1), np.float32))]
+        for side in (-1, 1):
+            columns.extend(_side(passages, numbers, reach, side))
+        others, weights = (np.concatenate(each, 1) for each in zip(*columns, strict=True))
         rows = np.flatnonzero(passages.header[numbers] >= 0)
         headers = passages.header[numbers[rows]]
         near = union(others.ravel(), headers)
@@ -64,19 +67,19 @@ class Neighbours:
         """Let the sentences share in what stands near them, as `Passages.smooth` does.
 
         Args:
-            scores: ``f32[C', n]`` of those in `near`, at least 0.
+            scores: ``f32[C', …]`` of those in `near`, at least 0.
             power: As there.
 
         Returns:
-            ``f32[C, n]``.
+            ``f32[C, …]``.
         """
-        positive = scores.clamp_min(0)
+        positive = scores.clamp_min(0).flatten(1)
         summed = embedding_bag(
             self.places, positive**power, per_sample_weights=self.weights, mode="sum"
         )
         smoothed: Tensor = summed ** (1 / power)
         smoothed[self.rows] += positive[self.headers]
-        return smoothed
+        return smoothed.view(len(smoothed), *scores.shape[1:])
 
 
 def lend(
@@ -98,10 +101,11 @@ def lend(
     positive, rows = scores.clamp_min(0), passages.rows_of(numbers)
     total, reached = positive**power, [numbers, rows]
     own = total[torch.from_numpy(numbers)]
-    for step in (-1, 1):
-        for other, weights in _side(passages, numbers, reach, step):
-            total.index_add_(0, torch.from_numpy(other), torch.from_numpy(weights) * own)
-            reached.append(other)
+    for side in (-1, 1):
+        for others, weights in _side(passages, numbers, reach, side):
+            lent = torch.from_numpy(weights) * own[:, None]
+            total.index_add_(0, torch.from_numpy(others.ravel()), lent.ravel())
+            reached.append(others.ravel())
     total **= 1 / power
     total[torch.from_numpy(rows)] += positive[torch.from_numpy(passages.header[rows])]
     near = union(*reached)
@@ -109,20 +113,24 @@ def lend(
 
 
 def _side(
-    passages: Passages, numbers: np.ndarray, reach: float, step: int
+    passages: Passages, numbers: np.ndarray, reach: float, side: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Neighbours on one side, nearest first: their numbers, and weights ``f32[C]``.
+    """Neighbours on one side, some of the nearest at a time: numbers and weights ``f32[C, r]``.
 
     Rows and records have none. Where a sentence has no more, its own number stands with weight 0.
     """
-    own = ~passages.alone[numbers]
-    for r in range(1, MOST_NEIGHBOURS + 1):
-        other = np.clip(numbers + step * r, 0, len(passages) - 1)
-        apart = np.abs(passages.centre[other] - passages.centre[numbers]).astype(np.float32)
-        weights = np.exp(-apart / np.float32(reach))
-        there = passages.document[other] == passages.document[numbers]
-        there &= (weights >= MIN_NEIGHBOUR_WEIGHT) & (other == numbers + step * r)
+    own = numbers[:, None]
+    document, centre = passages.document[own], passages.centre[own]
+    for first in range(1, MOST_NEIGHBOURS + 1, _TOGETHER):
+        beside = own + side * np.arange(first, min(first + _TOGETHER, MOST_NEIGHBOURS + 1))
+        other = np.clip(beside, 0, len(passages) - 1)
+        weights = np.exp(-np.abs(passages.centre[other] - centre).astype(np.float32) / reach)
+        there = (other == beside) & (passages.document[other] == document)
+        there &= weights >= MIN_NEIGHBOUR_WEIGHT
         if not there.any():
             break
-        there &= own & ~passages.alone[other]
-        yield np.where(there, other, numbers), np.where(there, weights, np.float32(0))
+        more = bool(there[:, -1].any())
+        there &= ~(passages.alone[own] | passages.alone[other])
+        yield np.where(there, other, own), np.where(there, weights, 0).astype(np.float32)
+        if not more:
+            break

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from s3_retriever.searching.attention import logits_at
 from s3_retriever.searching.group import added
 from s3_retriever.text.languages import LANGUAGES
-from s3_retriever.text.words import asked_words, words
+from s3_retriever.text.words import asked_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,15 +60,20 @@ def features(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarr
 
 
 def _words(text: IndexedText, asked: Asked, peaks: Sequence[Peak]) -> np.ndarray:
-    languages = [LANGUAGES[text.word_postings.languages[peak.top]] for peak in peaks]
-    known = _rarities(text, asked, text.group.merged({*languages}, _union))
-    shares = []
-    for peak, language in zip(peaks, languages, strict=True):
-        rarity = known[language]
-        held = rarity.keys() & set(words(text.between(peak.first, peak.last), language))
+    postings = text.word_postings
+    languages = postings.languages[[peak.top for peak in peaks]]
+    firsts, lasts = (np.array([getattr(p, n) for p in peaks]) for n in ("first", "last"))
+    shares = np.zeros(len(peaks))
+    names = {LANGUAGES[language] for language in np.unique(languages)}
+    rarities = _rarities(text, asked, text.group.merged(names, _union))
+    for language in np.unique(languages):
+        rarity = rarities[LANGUAGES[language]]
+        own = np.flatnonzero(languages == language)
+        held = [postings.within(word, firsts[own], lasts[own]) for word in rarity]
         total = sum(rarity.values())
-        shares.append(sum(rarity[word] for word in held) / total if total > 0 else 0.0)
-    return np.array(shares)
+        if total > 0:
+            shares[own] = np.array([*rarity.values()]) @ np.stack(held) / total
+    return shares
 
 
 def _union(values: Sequence[set[str]]) -> list[str]:

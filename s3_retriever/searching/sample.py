@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from s3_retriever.searching.attention import logits_at
 from s3_retriever.searching.neighbours import Neighbours
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from s3_retriever.searching.scorer import IndexedText
 
-_RUNS, _RUN = 16, 16  # of sentences
+_RUNS, _RUN = 8, 16  # of sentences
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +29,7 @@ class Sample:
         reach: How far neighbours share.
         numbers: ``int64[S]``, ascending, in short runs.
         neighbours: Theirs, S' sentences together.
-        keys: ``f32[N, t, d]``, those that the codes stand for, less `Bank.offset`.
+        keys: ``f32[t, N, d]``, those that the codes stand for, less `Bank.offset`.
         firsts: ``int64[S']``, where in these each sentence that has tokens begins.
         owning: ``bool[S']``, which sentences have any.
     """
@@ -52,27 +55,28 @@ class Sample:
         near, bounds = neighbours.near, passages.bounds
         _, firsts, owning = tokens_of(bounds, near)
         codes = text.codes.ranges(bounds[near], bounds[near + 1])
-        keys = (text.bank.decode(codes) - text.bank.offset).transpose(0, 1).contiguous()
+        keys = text.bank.decode(codes) - text.bank.offset
         return cls(reach, numbers, neighbours, keys, firsts, torch.from_numpy(owning))
 
-    def shares(self, tap: int, y: Tensor, log_mass: Tensor, without: slice) -> Tensor:
+    def shares(self, y: Tensor, reads: Sequence[int], log_mass: Tensor, without: slice) -> Tensor:
         """The greatest share of attention in each of the S' sentences.
 
         Args:
-            tap: The tap that the head reads.
-            y: ``f32[n, d]``, calibrated queries.
-            log_mass: ``f32[n]``, logarithm of the softmax's sum.
+            y: ``f32[n, H, d]``, calibrated queries.
+            reads: The tap that each head reads.
+            log_mass: ``f32[H, n]``, logarithms of the softmax's sums.
             without: Sentences that are left out.
 
         Returns:
-            ``f32[S', n]``.
+            ``f32[S', H, n]``.
         """
         near = self.neighbours.near
-        best = torch.zeros(len(near), len(y))
+        best = torch.zeros(len(near), *log_mass.shape)
         if len(self.firsts):
-            logits = self.keys[tap] @ y.T
+            logits = logits_at(self.keys, y, reads)
             highest = torch.from_numpy(np.maximum.reduceat(logits.numpy(), self.firsts))
-            best[self.owning] = (highest - log_mass).clamp_max_(0).exp_()
+            shares = (highest.view(-1, *log_mass.shape) - log_mass).clamp_max_(0).exp_()
+            best[self.owning] = shares
         best[torch.from_numpy((near >= without.start) & (near < without.stop))] = 0
         return best
 

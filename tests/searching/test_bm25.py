@@ -107,3 +107,12 @@ def test_few_and_many_holding_sentences_score_alike(
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
     some = everything[::3]
     assert torch.equal(LexicalScorer(text).scores(asked, some, Weighing()), found[1][:, some])
+
+
+def test_a_word_is_found_in_ranges_of_texts() -> None:
+    postings = WordPostings.of([["a", "b"], ["b"], [], ["a"], ["c"]])
+    firsts, lasts = np.array([0, 1, 2, 3, 0]), np.array([1, 3, 3, 5, 5])
+    assert postings.within("a", firsts, lasts).tolist() == [True, False, False, True, True]
+    assert postings.within("c", firsts, lasts).tolist() == [False, False, False, True, True]
+    assert not postings.within("d", firsts, lasts).any()
+    assert postings.within("a", firsts[:0], lasts[:0]).tolist() == []

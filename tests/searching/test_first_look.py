@@ -102,6 +102,8 @@ def test_the_best_sentences_are_among_those_that_are_read(
     text: IndexedText, asked: list[Asked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(searcher, "CANDIDATES", len(text.passages) // 5)
+    monkeypatch.setattr(cells, "CELL_TOKENS", 32)  # a small text
+    text = replace(text, tables=None)
     fast, exact = Searcher(text, fast_from=0), Searcher(text)
     shared, alike = [], []
     for question in asked:
@@ -278,7 +280,7 @@ def test_cells_hold_the_means_of_their_keys(
         torch.testing.assert_close(own.spread, left.T @ left / len(left), rtol=0.05, atol=0.02)
         for number in (0, len(own.means) // 2, len(own.means) - 1):
             mean = keys[torch.from_numpy(own.cell == number), tap].mean(0)
-            torch.testing.assert_close(own.means[number], mean, rtol=0.01, atol=0.02)
+            torch.testing.assert_close(own.means[number], mean, rtol=0.01, atol=0.05)
         runs = -(-len(text.codes) // run)
         assert runs <= len(own.means) <= len(text.codes) / cells.CELL_TOKENS * 1.5
 
