@@ -9,8 +9,6 @@ inside a cell. For the best sentences the codes are read; their part of the sum 
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,17 +17,11 @@ import torch
 from torch import Tensor
 
 from s3_retriever.searching.attention import CodedQueries
-from s3_retriever.searching.cell_sums import (
-    CellSums,
-    Powers,
-    ReadSums,
-    joined_cell_sums,
-    joined_powers,
-    joined_read_sums,
-)
-from s3_retriever.searching.cells import CELL_TOKENS, CellPostings
+from s3_retriever.searching.cell_sums import Powers, ReadSums, joined_powers, joined_read_sums
+from s3_retriever.searching.cells import CellPostings
 from s3_retriever.searching.fusion import standardise
-from s3_retriever.searching.group import LOWEST, LogSum, largest
+from s3_retriever.searching.group import LogSum, largest
+from s3_retriever.searching.look_in_cells import Head, heads_in_cells, shares_of
 from s3_retriever.searching.moments import Moments, joined_moments
 from s3_retriever.searching.neighbours import Neighbours
 from s3_retriever.searching.sample import Sample, tokens_of
@@ -90,25 +82,6 @@ class CellAttention:
         return kept[1]
 
 
-@dataclass(frozen=True, eq=False)
-class _Head:
-    """What one head's question tokens, n at a time, find in the cells.
-
-    Attributes:
-        share: ``f32[n, K]``, of the attention, of a token of each cell.
-        log_mass: ``f32[n]``, logarithm of the softmax's sum.
-        sentences: ``int32[E]``; sentences with a token of more than the least share.
-        tokens: ``int64[E]``, the question token.
-        shares: ``f32[E]``, the greatest share of its tokens.
-    """
-
-    share: Tensor
-    log_mass: Tensor
-    sentences: np.ndarray
-    tokens: np.ndarray
-    shares: np.ndarray
-
-
 class FirstLook:
     """One question's attention as far as cells tell, and as codes tell for chosen sentences."""
 
@@ -120,64 +93,19 @@ class FirstLook:
         tokens = len(asked.queries)
         most, self._group = whole.most, whole.text.group
         self._parts = [slice(n, n + most) for n in range(0, tokens, most)]
-        self._held: dict[int, list[_Head]] = {}
+        self._held: dict[int, list[Head]] = {}
         self._summed: np.ndarray | None = None
         self._sampled: dict[tuple[int, float, float], Tensor] = {}
-        bounds = self._passages.bounds
-        self._left_out = slice(int(bounds[asked.without.start]), int(bounds[asked.without.stop]))
 
-    def _found(self) -> Iterator[tuple[slice, list[_Head]]]:
+    def _found(self) -> Iterator[tuple[slice, list[Head]]]:
         """Question tokens, and what each head finds; kept where the question is short."""
         for part in self._parts:
             found = self._held.get(part.start)
             if found is None:
-                found = self._heads(part)
+                found = heads_in_cells(self._whole, self._asked, self._y[part])
             if len(self._parts) == 1:
                 self._held[part.start] = found
             yield part, found
-
-    def _heads(self, part: slice) -> list[_Head]:
-        taps = [self._whole.postings[tap] for tap in self._calibration.tap_of_head]
-        own = [self._in_cells(tap, self._y[part, head]) for head, tap in enumerate(taps)]
-        sums = CellSums.of_heads([of_head for _, of_head in own])
-        whole = self._group.merged(sums, joined_cell_sums)
-        highest, total = whole.sum.highest, whole.sum.mass.clamp_min(1e-30)
-        log_mass = highest + torch.log(total) + _widening(whole.variance / max(whole.tokens, 1))
-        scale = torch.exp(sums.sum.highest - highest) / total
-        found = []
-        for head, (share, _) in enumerate(own):
-            share *= scale[head][:, None]
-            found.append(_Head(share, log_mass[head], *self._posts(taps[head], share.numpy())))
-        return found
-
-    def _in_cells(self, postings: CellPostings, y: Tensor) -> tuple[Tensor, CellSums]:
-        """Weights of a token of each cell ``f32[n, K]``, in measure of the heaviest; their sums."""
-        cells, nothing = postings.cells, torch.full((len(y),), LOWEST)
-        sizes = torch.from_numpy(postings.sizes - postings.counts(self._left_out)).float()
-        logits, tokens = y @ cells.means.T, len(cells.cell)
-        highest = logits.amax(1) if len(sizes) else nothing
-        share = logits.sub_(highest[:, None]).exp_()
-        variance = ((y @ cells.spread) * y).sum(1) * tokens
-        return share, CellSums(LogSum(highest, share @ sizes), variance, tokens)
-
-    def _posts(
-        self, postings: CellPostings, share: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sentences, question tokens and shares of `_Head`."""
-        own = share.ravel()
-        place = np.flatnonzero(own >= self._whole.share)
-        place = place[np.argsort(own[place], kind="stable")]
-        own, (asking, cells) = own[place], np.divmod(place, share.shape[1])
-        sentences, place = postings.posts(cells)
-        without = self._asked.without
-        kept = (sentences < without.start) | (sentences >= without.stop)
-        sentences, place = sentences[kept], place[kept]
-        pair = asking[place] * len(self._passages) + sentences
-        last = np.empty(len(share) * len(self._passages), dtype=np.int32)
-        last[pair] = np.arange(len(pair))  # of several posts the last stays, the greatest
-        greatest = last[pair] == np.arange(len(pair))
-        sentences, place = sentences[greatest], place[greatest]
-        return sentences, asking[place], own[place]
 
     def _sums(self) -> np.ndarray:
         """``f64[H, A]``: shares of sentences, summed over question tokens; kept."""
@@ -189,7 +117,7 @@ class FirstLook:
             self._summed = sums
         return self._summed
 
-    def _sample(self, part: slice, heads: Sequence[_Head], weighing: Weighing) -> Tensor:
+    def _sample(self, part: slice, heads: Sequence[Head], weighing: Weighing) -> Tensor:
         """Smoothed shares of the sample, of sums of the softmax that cells tell: ``f32[S, H, n]``.
 
         Kept where the question is short.
@@ -280,15 +208,15 @@ class FirstLook:
         sampled = torch.zeros(len(samples), heads, dtype=torch.double)
         codes = self._text.codes.ranges(passages.bounds[asked_of], passages.bounds[asked_of + 1])
         for part, found in self._found():
-            shares = _told(found, place, len(near), len(self._y[part]))
+            shares = shares_of(found, place, len(near), len(self._y[part]))
             shares[rows] = 0
             best, read = self._read(part, codes, firsts)
-            told = torch.stack([own.log_mass for own in found])
-            known = ReadSums(self._taken(found, tokens), LogSum(read.highest - told, read.mass))
+            by_cells = torch.stack([own.log_mass for own in found])
+            known = ReadSums(self._taken(found, tokens), LogSum(read.highest - by_cells, read.mass))
             log_mass = self._group.merged(known, joined_read_sums).log_mass
             mass = log_mass.exp().clamp_min(1e-30)
             shares /= mass
-            shares[rows[torch.from_numpy(owning)]] = torch.exp(best - told - log_mass)
+            shares[rows[torch.from_numpy(owning)]] = torch.exp(best - by_cells - log_mass)
             sample = self._sample(part, found, weighing) / mass
             sums += neighbours.smooth(shares, weighing.power).double().sum(2)
             sampled += sample.double().sum(2)
@@ -315,7 +243,7 @@ class FirstLook:
         read = LogSum.of(logits)
         return best.view(-1, *shape), LogSum(read.highest.view(shape), read.mass.view(shape))
 
-    def _taken(self, heads: Sequence[_Head], tokens: np.ndarray) -> Tensor:
+    def _taken(self, heads: Sequence[Head], tokens: np.ndarray) -> Tensor:
         """What cells give to some tokens of the softmax's sums: ``f32[H, n]``.
 
         Args:
@@ -326,33 +254,3 @@ class FirstLook:
         taken = [torch.from_numpy(counts[tap]).float() for tap in self._calibration.tap_of_head]
         both = zip(heads, taken, strict=True)
         return torch.stack([found.share @ own for found, own in both])
-
-
-def _told(heads: Sequence[_Head], place: np.ndarray, sentences: int, tokens: int) -> Tensor:
-    """What cells tell of the shares of some sentences, ``f32[C, H, n]``.
-
-    Args:
-        heads: What each finds.
-        place: ``int64[A]``, where each of all sentences stands among them; -1 where it does not.
-        sentences: C.
-        tokens: n.
-    """
-    shares = torch.zeros(sentences, len(heads), tokens)
-    for head, found in enumerate(heads):
-        inside = place[found.sentences]
-        known = inside >= 0
-        at = torch.from_numpy(inside[known]), head, torch.from_numpy(found.tokens[known])
-        shares[at] = torch.from_numpy(found.shares[known])
-    return shares
-
-
-def _widening(variance: Tensor) -> Tensor:
-    """How much more a cell's tokens weigh than its mean key, as a logarithm.
-
-    Half the variance of their logits, were there any number of tokens; what is beyond √(2 ln n)
-    deviations is not seen among n of them (Derrida's random energies), so that large ones count
-    linearly.
-    """
-    most = math.sqrt(2 * math.log(CELL_TOKENS))
-    deviation = variance.clamp_min(0).sqrt()
-    return torch.where(deviation <= most, variance / 2, most * deviation - most**2 / 2)
