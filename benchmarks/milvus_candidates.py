@@ -6,9 +6,9 @@
 
 Spans are pooled to sparse vectors and written to the embedded Milvus (milvus-lite), once with the
 greatest activation of a latent and once with the sum. Of each question, the codes of what Milvus
-names are scored as those of the search's own candidates are; recall is that of the best 2000
-characters, seconds are those of a search without the model's reading. What `named` tells is the
-share of evidence that stands in what Milvus names, and of the text that it names.
+names are scored, and of the search's own candidates, and of all sentences; recall is that of the
+best 2000 characters, seconds are those of a search without the model's reading. What `named` tells
+is the share of evidence that stands in what Milvus names, and of the text that it names.
 """
 
 from __future__ import annotations
@@ -55,13 +55,16 @@ NO_BOUND = 10**9
 
 
 def asked(
-    searcher: Searcher, reader: QuestionReader, questions: list[LabelledQuestion]
+    searcher: Searcher,
+    reader: QuestionReader,
+    questions: list[LabelledQuestion],
+    config: SearchConfig = DEEP,
 ) -> dict[str, Any]:
     """Recall in percent, and seconds of the search."""
     recalls, took = [], []
     for question in questions:
-        find(reader, searcher, [question.question], DEEP)  # the model reads what it has to
-        (own,) = find(reader, searcher, [question.question], DEEP)
+        find(reader, searcher, [question.question], config)  # the model reads what it has to
+        (own,) = find(reader, searcher, [question.question], config)
         hits = [Hit(s.document_id, s.start, s.end, s.score) for s in own.spans]
         recalls.append(100 * evidence_recall(hits, question.evidence, BUDGET))
         took.append(own.seconds.search)
@@ -100,24 +103,28 @@ def of_set(
     text = indexed_text(labelled.documents, [codes[own.id] for own in labelled.documents], bank)
     reader = RememberingReader(backbone, bank, ScanConfig(), Memo())
     figures: dict[str, Any] = {"tokens": len(text.codes), "sentences": len(text.passages)}
-    figures["own"] = asked(Searcher(text, fast_from=0), reader, questions)
+    ways = {"own": asked(Searcher(text, fast_from=0), reader, questions)}
+    ways["all"] = asked(Searcher(text), reader, questions, DEEP.replace(exact=True))
     for pooling in get_args(Pooling):
-        spans = MilvusSpans(str(home / f"{labelled.name}-{pooling}.db"), most=args.most)
+        spans = MilvusSpans(str(home / f"{labelled.name}-{pooling}.db"))
         begun = perf_counter()
-        count = spans.write(text, pooling)
-        wrote = perf_counter() - begun
+        figures["spans"] = spans.write(text, pooling)
+        figures[f"write {pooling}"] = perf_counter() - begun
         scorers = {"attention": CandidateAttention(text)}
-        searcher = Searcher(text, candidates=spans.candidates_of(text), scorers=scorers)
-        figures[pooling] = {
-            "spans": count,
-            "write": wrote,
-            "named": named(text, spans, reader, questions),
-            **asked(searcher, reader, questions),
-        }
+        for spans.most in args.most:
+            searcher = Searcher(text, candidates=spans.candidates_of(text), scorers=scorers)
+            told = named(text, spans, reader, questions)
+            ways[f"{pooling} {spans.most}"] = {"named": told, **asked(searcher, reader, questions)}
         spans.close()
-    recalls = {name: round(figures[name]["recall"], 2) for name in ("own", *get_args(Pooling))}
-    print(labelled.name, f"{figures['tokens']:,} tokens", recalls, flush=True)
-    return figures
+    for name, found in ways.items():
+        median, told = found["search"]["median"], found.get("named", {})
+        shown = f"recall {found['recall']:6.2f}, {1000 * median:6.1f} ms"
+        if told:
+            shown += (
+                f", named {told['evidence']:.1f}% of evidence, {told['sentences']:.1f}% of text"
+            )
+        print(f"{labelled.name} ({figures['tokens']:,} tokens), {name:<8} {shown}", flush=True)
+    return {**figures, "ways": ways}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -128,8 +135,8 @@ def main(args: argparse.Namespace) -> None:
         sets = {
             folder.name: of_set(folder, args, backbone, bank, Path(home)) for folder in args.sets
         }
-    names = ("own", *get_args(Pooling))
-    means = {n: float(np.mean([own[n]["recall"] for own in sets.values()])) for n in names}
+    ways = [own["ways"] for own in sets.values()]
+    means = {name: float(np.mean([own[name]["recall"] for own in ways])) for name in ways[0]}
     print({name: round(value, 2) for name, value in means.items()})
     figures = {"threads": args.threads, "most": args.most, "sets": sets, "mean_recall": means}
     write("milvus_candidates", args, figures, backbone, bank)
@@ -139,6 +146,6 @@ if __name__ == "__main__":
     parser = arguments(__doc__ or "")
     parser.add_argument("sets", nargs="+", type=Path, metavar="SET")
     parser.add_argument("--limit", type=int, default=40, help="questions of each set")
-    parser.add_argument("--most", type=int, default=200, help="spans that Milvus names")
+    parser.add_argument("--most", type=int, nargs="+", default=[50, 200], help="spans it names")
     parser.add_argument("--threads", type=int, default=1)
     main(parser.parse_args())

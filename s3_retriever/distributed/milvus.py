@@ -36,6 +36,9 @@ class MilvusSpans:
         kept: Latents of a vector, at most.
         **connection: What `pymilvus.MilvusClient` takes besides, such as ``token="user:password"``.
 
+    Attributes:
+        most: Spans that are candidates for a question.
+
     Raises:
         MissingExtraError: pymilvus, or milvus-lite for a file, is not installed.
         InputError: no Milvus answers there.
@@ -50,7 +53,7 @@ class MilvusSpans:
         kept: int = KEPT,
         **connection: Any,
     ) -> None:
-        self._collection, self._most, self._kept = collection, most, kept
+        self._collection, self.most, self._kept = collection, most, kept
         self._client = _client(uri, connection)
 
     def close(self) -> None:
@@ -126,7 +129,7 @@ class MilvusSpans:
             self._collection,
             data=[dict(zip(latents.tolist(), weights.tolist(), strict=True))],
             anns_field="latents",
-            limit=self._most,
+            limit=self.most,
             output_fields=["document", "start", "end"],
             search_params={"metric_type": "IP"},
         )
