@@ -111,10 +111,11 @@ def of_set(
         figures["spans"] = spans.write(text, pooling)
         figures[f"write {pooling}"] = perf_counter() - begun
         scorers = {"attention": CandidateAttention(text)}
-        for spans.most in args.most:
+        for most in args.most:
+            spans.most = most
             searcher = Searcher(text, candidates=spans.candidates_of(text), scorers=scorers)
             told = named(text, spans, reader, questions)
-            ways[f"{pooling} {spans.most}"] = {"named": told, **asked(searcher, reader, questions)}
+            ways[f"{pooling} {most}"] = {"named": told, **asked(searcher, reader, questions)}
         spans.close()
     for name, found in ways.items():
         median, told = found["search"]["median"], found.get("named", {})
