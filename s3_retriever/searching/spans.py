@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s3_retriever.documents import Span
-from s3_retriever.searching.group import best
+from s3_retriever.searching.group import best, best_of_all
 from s3_retriever.searching.peaks import pick
 from s3_retriever.searching.relevance import relevances
 from s3_retriever.text.sentences import trim
@@ -77,9 +77,14 @@ def _peaks(
 def _own_peaks(
     text: IndexedText, scores: Scores, config: SearchConfig, asked: Asked | None
 ) -> list[tuple[float, list[Span]]]:
-    """The best peaks of a text with their scores; white space alone makes no span of one."""
+    """Those of the best peaks that are in a text, with their scores.
+
+    White space alone makes no span of one.
+    """
     passages, total = text.passages, scores.over(len(text.passages), -np.inf).numpy()
     peaks = pick(total, passages, config.k, config.weighing.span_characters, text.density)
+    own = best_of_all(total[[peak.top for peak in peaks]], config.k, text.group)
+    peaks = [peaks[place] for place in own]
     wanted = config.relevance or config.min_relevance is not None
     told = relevances(text, asked, peaks) if asked and wanted else None
     found = []
