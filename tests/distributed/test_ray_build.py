@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from pydoc_data.topics import topics
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,10 @@ from s3_retriever.storage import verify_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DOCUMENTS = [Document(name, topics[name][:6000], {"n": len(name)}) for name in sorted(topics)[:14]]
 QUESTION = "How does a with statement treat an exception?"
+ROOT = Path(__file__).parents[2]
 STORE = 80 * 2**20  # bytes of a machine's object store
 
 pytestmark = pytest.mark.slow
@@ -33,6 +35,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of two machines with one core each."""
+    paths = [ROOT, ROOT / "integrations", ROOT / "tests" / "samples"]
+    patched = pytest.MonkeyPatch()
+    patched.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))  # for the workers
     machine = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
     made = Cluster(True, head_node_args=machine)
     try:
@@ -41,6 +46,7 @@ def cluster() -> Iterator[str]:
     finally:
         ray.shutdown()
         made.shutdown()
+        patched.undo()
 
 
 @pytest.fixture
