@@ -9,7 +9,8 @@
     distributed.download("s3://indexes/texts", "texts.s3")
 """
 
-from s3_retriever.distributed.build import BuildReport, build
+from s3_retriever.distributed.build import build
 from s3_retriever.distributed.download import download
+from s3_retriever.distributed.job import BuildReport
 
 __all__ = ["BuildReport", "build", "download"]

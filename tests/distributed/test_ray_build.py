@@ -38,6 +38,7 @@ def cluster() -> Iterator[str]:
     paths = [ROOT, ROOT / "integrations", ROOT / "tests" / "samples"]
     patched = pytest.MonkeyPatch()
     patched.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))  # for the workers
+    patched.setenv("RAY_worker_niceness", "0")  # or they wait for whoever else is at work
     machine = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
     made = Cluster(True, head_node_args=machine)
     try:
