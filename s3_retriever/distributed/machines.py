@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -177,15 +178,17 @@ def read_all(
     read.context.enable_progress_bars = progress
     logging.getLogger("ray.data").setLevel(logging.INFO if progress else logging.WARNING)
     read.context.execution_options.preserve_order = True
-    tables = iter(read.iter_batches(batch_size=None, batch_format="pyarrow"))
-    while True:
-        try:
-            table = next(tables, None)
-        except Exception as error:
-            raise S3Error(failed(last_line(error), plan.place)) from error
-        if table is None:
-            return
-        for row in (Row(**row) for row in table.to_pylist()):
-            if row.error:
-                raise getattr(errors, row.error, S3Error)(row.problem)
-            yield row
+    coming = iter(read.iter_batches(batch_size=None, batch_format="pyarrow"))
+    with closing(coming) as tables:  # which ends the workers
+        while (table := _next(tables, plan.place)) is not None:
+            for row in (Row(**row) for row in table.to_pylist()):
+                if row.error:
+                    raise getattr(errors, row.error, S3Error)(row.problem)
+                yield row
+
+
+def _next(tables: Iterator[Any], place: Place) -> Any:
+    try:
+        return next(tables, None)
+    except Exception as error:
+        raise S3Error(failed(last_line(error), place)) from error
