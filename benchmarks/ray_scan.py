@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
+    os.environ.setdefault("RAY_worker_niceness", "0")  # as the plain scan has it
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     backbone = Backbone.load(args.name)
     documents = documents_of(backbone, args.tokens)

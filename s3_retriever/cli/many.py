@@ -63,7 +63,8 @@ def read(
         gone: Says, when all were made, which are to be deleted.
     """
     from s3_retriever.distributed._ray import connect
-    from s3_retriever.distributed.build import Job, checked, named_model, read_into_site
+    from s3_retriever.distributed.build import read_into_site
+    from s3_retriever.distributed.job import Job, checked, named_model
     from s3_retriever.distributed.machines import Machines
     from s3_retriever.distributed.places import place_at
     from s3_retriever.distributed.site import site_at

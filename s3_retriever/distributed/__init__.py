@@ -12,8 +12,9 @@ Several indexes are searched as one, here or as actors of Ray.
     distributed.ShardedIndex.open(["one.s3", "two.s3"], address="local")
 """
 
-from s3_retriever.distributed.build import BuildReport, build
+from s3_retriever.distributed.build import build
 from s3_retriever.distributed.download import download
+from s3_retriever.distributed.job import BuildReport
 from s3_retriever.distributed.sharded_index import ShardedIndex
 
 __all__ = ["BuildReport", "ShardedIndex", "build", "download"]

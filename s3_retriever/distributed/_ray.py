@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from typing import Any
 
@@ -11,6 +12,7 @@ from s3_retriever.errors import InputError, MissingExtraError, first_line
 LOCAL = "local"
 """The address of a cluster of this machine alone, which is started and ends with the process."""
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _REACHED_WITHIN = 5.0  # seconds until a machine that does not answer is said not to be there
 _START = "start one with: ray start --head; or, to use this machine alone, give the address local"
 
@@ -83,6 +85,12 @@ def cause_of(error: BaseException, kind: type[BaseException]) -> Any:
             return one
         ahead += [getattr(one, "cause", None), one.__cause__, one.__context__]
     return None
+
+
+def last_line(error: BaseException) -> str:
+    """What an error of Ray says in its last line, where the cause stands, or its type."""
+    lines = _COLOURS.sub("", str(error)).strip().splitlines() or [type(error).__name__]
+    return lines[-1].strip().rstrip(".")
 
 
 def _named(address: str | None) -> str | None:

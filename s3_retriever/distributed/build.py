@@ -6,9 +6,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever.distributed._ray import connect
+from s3_retriever.distributed.in_folder import FolderPlace
 from s3_retriever.distributed.job import BuildReport, Job, checked, named_model, report_of
 from s3_retriever.distributed.machines import Machines, make_bank, read_all
-from s3_retriever.distributed.places import FolderPlace, place_at
+from s3_retriever.distributed.places import place_at
 from s3_retriever.distributed.site import site_at
 from s3_retriever.distributed.sources import sample_of, source_of
 from s3_retriever.distributed.workers import Plan

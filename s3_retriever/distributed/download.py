@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.distributed.places import BucketPlace, place_at
+from s3_retriever.distributed.in_bucket import BucketPlace
+from s3_retriever.distributed.places import place_at
 from s3_retriever.errors import IndexFileError, InputError
 from s3_retriever.storage import files, holding, stored_version
 from s3_retriever.storage.catalogue import CATALOGUE

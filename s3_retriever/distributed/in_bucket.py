@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from s3_retriever.errors import IndexConflictError, IndexFileError, S3Error, first_line
 from s3_retriever.storage.catalogue import ATTACHED, CATALOGUE, stored_version
+from s3_retriever.storage.pieces import PARTS, read_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from s3_retriever.storage.pieces import Piece
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class BucketPlace:
     def working(self) -> Iterator[Path]:
         """See `Place.working`; it is a copy, see `publish`."""
         with TemporaryDirectory(prefix="s3-retriever-") as made:
-            folder = Path(made)
+            folder = Path(made) / "index"
+            folder.mkdir()
             data = self.read(CATALOGUE)
             self._seen[:] = [_digest(data)]
             if data is not None:
@@ -81,6 +85,13 @@ class BucketPlace:
                 for name in version.contents.header.get(ATTACHED, ()) if version else ():
                     self._fetch(name, folder)
             yield folder
+
+    def pieces(self, folder: Path) -> list[Piece]:
+        """See `Place.pieces`; what is not beside the folder yet is fetched."""
+        for name in self.sizes(PARTS):
+            if name.endswith(f"/{CATALOGUE}") and not (folder.parent / name).exists():
+                self._fetch(name, folder.parent)
+        return read_pieces(folder.parent / PARTS)
 
     def _fetch(self, name: str, folder: Path) -> None:
         data = self.read(name)

@@ -12,11 +12,13 @@ from s3_retriever.storage import files as disk
 from s3_retriever.storage import holding
 from s3_retriever.storage.failures import reading, saving
 from s3_retriever.storage.journal import TEMPORARY
-from s3_retriever.storage.pieces import PARTS
+from s3_retriever.storage.pieces import PARTS, read_pieces
 from s3_retriever.storage.writer import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from s3_retriever.storage.pieces import Piece
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ class FolderPlace:
         """See `Place.working`; it is the folder itself, and others are kept from saving there."""
         with holding(self.folder):
             yield self.folder
+
+    def pieces(self, folder: Path) -> list[Piece]:
+        """See `Place.pieces`."""
+        return read_pieces(self.folder / PARTS)
 
     def publish(self, folder: Path) -> None:
         """See `Place.publish`; it is so already."""

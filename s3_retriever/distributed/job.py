@@ -105,8 +105,8 @@ def checked(given: Given) -> Given:
         InputError: a setting that is none.
         BankError: the folder holds no bank, or a damaged one.
     """
-    for kind, settings in ((ScanConfig, given.scan), (AnswerConfig, given.answer)):
-        kind.of(settings)
+    ScanConfig.of(given.scan)
+    AnswerConfig.of(given.answer)
     search_config(given.search, {})
     return given if given.bank is None else replace(given, bank=loaded_bank(given.bank))
 

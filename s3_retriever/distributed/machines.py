@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.distributed._ray import cause_of
-from s3_retriever.distributed.rows import Row
+from s3_retriever import errors
+from s3_retriever.distributed._ray import cause_of, last_line
+from s3_retriever.distributed.rows import Row, table_of
 from s3_retriever.distributed.workers import Reader, bank_of
 from s3_retriever.errors import InputError, S3Error, first_line
 
@@ -96,25 +98,36 @@ class RayReader:
         import ray
         from ray.util.metrics import Counter
 
-        again = bool(ray.get_runtime_context().was_current_actor_reconstructed)
-        self._read: Reader | None = None
-        self._failed: S3Error | None = None
-        try:
-            self._read = Reader(ray.get(plan), again)
-        except S3Error as error:  # told when there is somebody to hear it
-            self._failed = error
+        self._plan: Plan = ray.get(plan)
+        self._again = bool(ray.get_runtime_context().was_current_actor_reconstructed)
+        self._reader: Reader | None = None
         self._tokens = Counter("s3_retriever_tokens_read", "Tokens that the model has read")
 
     def __call__(self, table: Any) -> Any:
-        """See `Reader`."""
-        if self._read is None:
-            raise self._failed or InputError("the worker has no model")
-        before = self._read.tokens
+        """See `Reader`; an error is told in a row of its own."""
         try:
-            return self._read(table)
-        finally:
-            if self._read.tokens > before:
-                self._tokens.inc(self._read.tokens - before)
+            if self._reader is None:
+                self._reader = Reader(self._plan, self._again)
+            before = self._reader.tokens
+            found = self._reader(table)
+            self._tokens.inc(self._reader.tokens - before)
+        except S3Error as error:
+            row = Row("", "", "{}", str(error), type(error).__name__)
+        except Exception as error:
+            logging.getLogger(__name__).exception("a worker failed")
+            what = f"{type(error).__name__}: {first_line(error)}"
+            row = Row("", "", "{}", failed(what, self._plan.place), S3Error.__name__)
+        else:
+            return found
+        return table_of([row], Row._fields)
+
+
+def failed(what: str, place: Place) -> str:
+    """What to do where a worker failed."""
+    return (
+        f"a worker failed ({what}); what was read is kept in {place}: type the same again, and "
+        "only what is missing is read"
+    )
 
 
 def make_bank(ray: Any, model: str | None, sample: Sequence[Document], machines: Machines) -> Bank:
@@ -129,7 +142,8 @@ def make_bank(ray: Any, model: str | None, sample: Sequence[Document], machines:
     try:
         bank: Bank = ray.get(task.remote(model, sample))
     except Exception as error:
-        raise _told(error, "the bank was not made; nothing is lost") from error
+        own: S3Error | None = cause_of(error, S3Error)
+        raise own or S3Error(f"a worker could not make the bank ({last_line(error)})") from error
     return bank
 
 
@@ -164,22 +178,17 @@ def read_all(
     read.context.enable_progress_bars = progress
     logging.getLogger("ray.data").setLevel(logging.INFO if progress else logging.WARNING)
     read.context.execution_options.preserve_order = True
+    coming = iter(read.iter_batches(batch_size=None, batch_format="pyarrow"))
+    with closing(coming) as tables:  # which ends the workers
+        while (table := _next(tables, plan.place)) is not None:
+            for row in (Row(**row) for row in table.to_pylist()):
+                if row.error:
+                    raise getattr(errors, row.error, S3Error)(row.problem)
+                yield row
+
+
+def _next(tables: Iterator[Any], place: Place) -> Any:
     try:
-        for table in read.iter_batches(batch_size=None, batch_format="pyarrow"):
-            yield from (Row(**row) for row in table.to_pylist())
+        return next(tables, None)
     except Exception as error:
-        raise _told(error, _kept(plan.place)) from error
-
-
-def _kept(place: Place) -> str:
-    return (
-        f"what was read is kept in {place}: type the same again, and only what is missing is read"
-    )
-
-
-def _told(error: Exception, what: str) -> S3Error:
-    """The error that a worker raised, or that it died, with what to do next."""
-    own: S3Error | None = cause_of(error, S3Error)
-    if own is not None:
-        return own
-    return S3Error(f"a worker failed ({first_line(error)}); {what}")
+        raise S3Error(failed(last_line(error), place)) from error

@@ -13,7 +13,7 @@ from s3_retriever.engine.folder_store import write_piece
 from s3_retriever.reading.clock import ScanReport
 from s3_retriever.storage.catalogue import CATALOGUE
 from s3_retriever.storage.failures import saving
-from s3_retriever.storage.pieces import NAMES, PARTS, noted_files, read_pieces
+from s3_retriever.storage.pieces import NAMES, PARTS, noted_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -70,22 +70,6 @@ class PieceSink:
         self.written |= {(entry.id, entry.text) for entry in contents.entries}
         self.tokens += sum(entry.rows for entry in contents.entries)
         return state
-
-
-def pieces_of(place: Place, folder: Path) -> list[Piece]:
-    """All pieces of an index that are whole.
-
-    Args:
-        place: Of the index.
-        folder: Of this machine, see `Place.working`; catalogues that are not there yet are fetched.
-    """
-    for name in place.sizes(PARTS):
-        if name.endswith(f"/{CATALOGUE}") and not (folder / name).exists():
-            data = place.read(name)
-            if data is not None:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(data)
-    return read_pieces(folder)
 
 
 def clear_away(place: Place, pieces: Sequence[Piece], used: Collection[str]) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
+    from s3_retriever.storage.pieces import Piece
+
 
 class Place(Protocol):
     """Keeps the files of one index; may be pickled. Names are paths below the index."""
@@ -47,6 +49,14 @@ class Place(Protocol):
 
         Raises:
             IndexFileError: the place cannot be written or read, or somebody else is saving there.
+        """
+        ...
+
+    def pieces(self, folder: Path) -> list[Piece]:
+        """All pieces of the index that are whole, in the order in which they were written.
+
+        Args:
+            folder: See `working`; what must be fetched is put beside it.
         """
         ...
 

@@ -29,12 +29,15 @@ class Row(NamedTuple):
         text: Digest of its text; ``""`` where it cannot be indexed.
         metadata: As JSON.
         problem: Why it cannot be; else ``""``.
+        error: Where the worker failed, the name of the error, whose message is `problem`: Ray
+            would hand on its text alone.
     """
 
     id: str
     text: str
     metadata: str
     problem: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

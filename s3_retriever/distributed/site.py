@@ -8,7 +8,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING
 
-from s3_retriever.distributed.pieces import clear_away, pieces_of
+from s3_retriever.distributed.pieces import clear_away
 from s3_retriever.engine.folder_store import FolderStore, header_of
 from s3_retriever.engine.opening import READING, begun, taken_up
 from s3_retriever.engine.streaming import known_documents
@@ -56,7 +56,7 @@ class Site:
         self._place, self._folder = place, folder
         self._store = FolderStore(folder)
         self.state: State | None = self._store.outline()
-        pieces = pieces_of(place, folder)
+        pieces = place.pieces(folder)
         self.entries: dict[str, Entry] = known_documents(self.state)
         self.known: set[tuple[str, str]] = {(e.id, e.text) for e in self.entries.values()}
         for piece in pieces:
@@ -83,11 +83,13 @@ class Site:
         if self.state is not None:
             state = taken_up(self.state, given)
         elif bank is not None:
-            state = self._store.extend(begun(bank, given), ())
-            self._place.publish(self._folder)
+            state = begun(bank, given)
         else:
             raise InputError("a new index needs a bank")
-        self._check_alike(state, pieces_of(self._place, self._folder))
+        self._check_alike(state, self._place.pieces(self._folder))
+        if self.state is None:
+            state = self._store.extend(state, ())
+            self._place.publish(self._folder)
         self.state = state
         return state
 
@@ -104,7 +106,7 @@ class Site:
         state, old = self.state, stored_version(self._folder)
         if state is None or old is None:
             raise InputError("an index must be begun before it is finished")
-        pieces = pieces_of(self._place, self._folder)
+        pieces = self._place.pieces(self._folder)
         self._check_alike(state, pieces)
         report = reduce(add, map(_report, pieces), state.report)
         header = header_of(replace(state, report=report), old.contents.header["uid"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.distributed.pieces import PieceSink, pieces_of
+from s3_retriever.distributed.pieces import PieceSink
 from s3_retriever.distributed.rows import Row, documents_in, row_of, table_of
 from s3_retriever.engine.resolve import check_model, resolve_backbone, resolve_bank
 from s3_retriever.engine.streaming import Stream
@@ -107,11 +109,8 @@ class Reader:
 
 def written_at(place: Place) -> set[tuple[str, str]]:
     """Ids and digests of the texts of all pieces of an index that are whole."""
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
     with TemporaryDirectory(prefix="s3-retriever-") as made:
-        pieces = pieces_of(place, Path(made))
+        pieces = place.pieces(Path(made) / "index")
         return {(entry.id, entry.text) for piece in pieces for entry in piece.contents.entries}
 
 

@@ -70,14 +70,14 @@ def read_pieces(folder: Path) -> list[Piece]:
     """The pieces of an index that are whole, in the order in which they were written.
 
     Args:
-        folder: The index.
+        folder: Where they lie; it may be missing.
 
     Raises:
         IndexFileError: one is damaged.
         FormatVersionError: a newer release wrote one.
     """
     found = []
-    for place in sorted((folder / PARTS).glob(f"*/{CATALOGUE}")):
+    for place in sorted(folder.glob(f"*/{CATALOGUE}")):
         with open_catalogue(place.parent) as connection:
             found.append(Piece(place.parent, read_contents(connection)))
     return sorted(found, key=lambda piece: piece.contents.header.get(WRITTEN, 0.0))

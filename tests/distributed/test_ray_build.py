@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from pydoc_data.topics import topics
 from typing import TYPE_CHECKING, Any
 
@@ -12,27 +14,38 @@ from conftest import make_llama
 from ray.cluster_utils import Cluster
 
 from bucket import Bucket
+from random_bank import make_bank
 from s3_retriever import distributed
+from s3_retriever.backbone.cache import CACHE_VARIABLE
 from s3_retriever.cli import main
 from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.errors import InputError, ModelMismatchError
+from s3_retriever.fitting.banks import cached_folder
 from s3_retriever.storage import verify_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from s3_retriever.backbone import Backbone
 
 DOCUMENTS = [Document(name, topics[name][:6000], {"n": len(name)}) for name in sorted(topics)[:14]]
 QUESTION = "How does a with statement treat an exception?"
+ROOT = Path(__file__).parents[2]
 STORE = 80 * 2**20  # bytes of a machine's object store
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """The address of two machines with one core each."""
+def cluster(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Backbone) -> Iterator[str]:
+    """The address of two machines with one core each, where a bank for the model is at hand."""
+    paths = [ROOT, ROOT / "integrations", ROOT / "tests" / "samples"]
+    patched = pytest.MonkeyPatch()
+    patched.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))  # for the workers
+    patched.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+    make_bank(tiny_backbone).save(cached_folder(tiny_backbone))
+    patched.setenv("RAY_worker_niceness", "0")  # or they wait for whoever else is at work
     machine = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
     made = Cluster(True, head_node_args=machine)
     try:
@@ -41,6 +54,7 @@ def cluster() -> Iterator[str]:
     finally:
         ray.shutdown()
         made.shutdown()
+        patched.undo()
 
 
 @pytest.fixture
@@ -89,7 +103,7 @@ def test_a_worker_that_dies_over_half_a_segment_in_a_bucket(
     bucket, root = Bucket(kills_once=str(died)), str(tmp_path / "store" / "all.s3")
     rows = [{"id": d.id, "text": d.text, **d.metadata} for d in DOCUMENTS]
     texts = ray.data.from_items(rows, override_num_blocks=4)
-    report = distributed.build(texts, root, filesystem=bucket, **given)
+    report = distributed.build(texts, root, filesystem=bucket, **{**given, "bank": None})
     assert died.exists()
     assert sorted(report.read) == [document.id for document in DOCUMENTS]
     folder = distributed.download(root, tmp_path / "here", filesystem=bucket)
