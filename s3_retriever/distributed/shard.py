@@ -116,7 +116,8 @@ class Shard:
         """Choose the documents that pass a filter, for a search that is to begin.
 
         Returns:
-            A name of the choice, the same whenever it is; None where no document passes.
+            A name of the choice, the same whenever it is and the folder is as it was; None where
+            no document passes.
 
         Raises:
             InputError: the filter is none.
@@ -126,8 +127,9 @@ class Shard:
             return None
         self._chosen[run] = searcher
         if searcher not in self._names:
-            ids = [document.id for document in searcher.text.documents]
-            self._names[searcher] = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+            seal = "" if self._state.saved is None else self._state.saved.version.seal
+            told = "\n".join([str(seal), *(own.id for own in searcher.text.documents)])
+            self._names[searcher] = hashlib.sha256(told.encode()).hexdigest()
         return self._names[searcher]
 
     def begin(self, run: str, task: Task) -> Step:

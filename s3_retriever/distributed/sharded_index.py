@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias, Unpac
 import numpy as np
 
 from s3_retriever.distributed.shard_calls import RayShards, ShardsHere
-from s3_retriever.distributed.shard_search import Lost, ShardSearch, values_of
+from s3_retriever.distributed.shard_documents import ShardDocuments, answers_of
+from s3_retriever.distributed.shard_search import Lost, ShardSearch
 from s3_retriever.engine.asking import SearchableIndex
 from s3_retriever.engine.merging import check_alike
 from s3_retriever.engine.resolve import check_model, resolve_backbone
@@ -21,7 +22,7 @@ from s3_retriever.errors import InputError, ShardError, some_of
 from s3_retriever.fork import computes_here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.config import SearchConfig, SearchSettings
@@ -104,11 +105,11 @@ class ShardedIndex(SearchableIndex):
             raise InputError(f'on_missing must be "raise" or "tell", not {on_missing!r}')
         shards = _shards_at(names, address, timeout, options)
         try:
-            abouts = [*_values(shards, "about", dict.fromkeys(names, ())).values()]
+            abouts = [*answers_of(shards, "about", dict.fromkeys(names, ())).values()]
             for name, about in zip(names[1:], abouts[1:], strict=True):
                 check_alike(names[0], abouts[0].made, name, about.made)
             _check_ids(shards, names, abouts)
-            (outline,) = _values(shards, "outline", {names[0]: ()}).values()
+            (outline,) = answers_of(shards, "outline", {names[0]: ()}).values()
             backbone = resolve_backbone(model, tokenizer)
             check_model(backbone, outline.bank, f"the index {names[0]}")
         except BaseException:
@@ -145,7 +146,7 @@ class ShardedIndex(SearchableIndex):
     @property
     def documents(self) -> Mapping[str, Document]:
         """The documents by id; each is fetched from its shard when it is looked up."""
-        return _Documents(self._shards)
+        return ShardDocuments(self._shards)
 
     def search_many(
         self,
@@ -195,7 +196,7 @@ class ShardedIndex(SearchableIndex):
         took = replace(found.seconds, read=found.seconds.read + read)
         ids = tuple(dict.fromkeys(span.document_id for span in found.spans))
         return SearchResult(
-            question, found.spans, took, _Documents(self._shards, ids, missing), missing
+            question, found.spans, took, ShardDocuments(self._shards, ids, missing), missing
         )
 
     def add(self, *_: Any, **__: Any) -> NoReturn:
@@ -212,41 +213,6 @@ class ShardedIndex(SearchableIndex):
     upsert = add
     delete = add
     save = add
-
-
-class _Documents(Mapping[str, "Document"]):
-    """Documents in shards, fetched when they are looked up.
-
-    Args:
-        shards: Where they are.
-        ids: Of those there are; None for all. They are fetched together.
-        missing: Shards that are not asked.
-    """
-
-    def __init__(
-        self, shards: Shards, ids: tuple[str, ...] | None = None, missing: Sequence[str] = ()
-    ) -> None:
-        self._shards, self._ids = shards, ids
-        self._names = [name for name in shards.names if name not in missing]
-        self._fetched: dict[str, Document] = {}
-
-    def __getitem__(self, id: str) -> Document:
-        if id not in self._fetched:
-            self._fetch([id] if self._ids is None else self._ids)
-        return self._fetched[id]
-
-    def _fetch(self, ids: Sequence[str]) -> None:
-        found = _values(self._shards, "documents", dict.fromkeys(self._names, (ids,)))
-        self._fetched = {id: document for own in found.values() for id, document in own.items()}
-
-    def __iter__(self) -> Iterator[str]:
-        if self._ids is not None:
-            return iter(self._ids)
-        own = _values(self._shards, "ids", dict.fromkeys(self._names, ()))
-        return iter([id for name in self._names for id in own[name]])
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def _names(paths: Sequence[str | PathLike[str]]) -> list[str]:
@@ -276,20 +242,6 @@ def _shards_at(
     return RayShards(names, timeout, address, each)
 
 
-def _values(shards: Shards, method: str, given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """As `values_of`, for users.
-
-    Raises:
-        ShardError: a shard does not answer.
-    """
-    try:
-        return values_of(shards, method, given)
-    except Lost as error:
-        raise ShardError(
-            f"no answer from {error.told()}; look whether the folder is there and its machine runs"
-        ) from error
-
-
 def _check_ids(shards: Shards, names: Sequence[str], abouts: Sequence[About]) -> None:
     """Make sure that no id is in two shards, of which digests are compared first.
 
@@ -300,7 +252,7 @@ def _check_ids(shards: Shards, names: Sequence[str], abouts: Sequence[About]) ->
     twice = digests[counts > 1]
     if not len(twice):
         return
-    found = _values(shards, "ids_among", dict.fromkeys(names, (twice,)))
+    found = answers_of(shards, "ids_among", dict.fromkeys(names, (twice,)))
     for one, other in combinations(names, 2):
         both = sorted({*found[one]} & {*found[other]})
         if both:
