@@ -64,11 +64,14 @@ class Task:
         """The prompt of one item."""
         return self.prompt.format(context=context, input=asked)
 
+    def behind(self, asked: str) -> str:
+        """What stands behind the context in the prompt of one item."""
+        return self.prompt.partition("{context}")[2].format(input=asked)
+
     @property
     def instruction(self) -> str:
         """What the prompt says behind the context: the question of a task without one."""
-        behind = self.prompt.partition("{context}")[2].replace("{input}", "")
-        return behind.strip().partition("\n")[0]
+        return self.behind("").strip().partition("\n")[0]
 
 
 TASKS = {
@@ -227,7 +230,7 @@ def framed(generator: TextGenerator, task: Task, written: str) -> str:
     return generator.chat_prompt([{"role": "user", "content": written}])
 
 
-def fitted(generator: TextGenerator, task: Task, written: str, window: int) -> tuple[str, bool]:
+def fitted(generator: TextGenerator, task: Task, written: str, window: int) -> tuple[str, str]:
     """A prompt that leaves room for the answer, cut in the middle where it is too long.
 
     Args:
@@ -237,18 +240,19 @@ def fitted(generator: TextGenerator, task: Task, written: str, window: int) -> t
         window: Tokens of prompt and answer together.
 
     Returns:
-        The framed prompt, and whether it is whole.
+        The framed prompt, and what of the written one is in it.
     """
     room = window - task.max_new_tokens
     prompt = framed(generator, task, written)
     over = generator.count(prompt) - room
     if over <= 0:
-        return prompt, True
+        return prompt, written
     most = generator.backbone.text.count(written)
     while over > 0:  # a cut may make a token more than it leaves
         most -= over
         if most < 2:
             raise SystemExit(f"a window of {window} tokens holds no prompt of {task.name}")
-        prompt = framed(generator, task, cut_middle(generator.backbone, written, most))
+        left = cut_middle(generator.backbone, written, most)
+        prompt = framed(generator, task, left)
         over = generator.count(prompt) - room
-    return prompt, False
+    return prompt, left
