@@ -98,6 +98,8 @@ def relevance() -> str:
 def longbench() -> str:
     """Scores of each contender on each task of LongBench, and what it retains, as Markdown."""
     made = _longbench()
+    if not made:
+        return NOT_RUN
     rows = made["rows"]
     heads = ["task", "items", "whole", *(_titled(row) for row in rows)]
     tasks = [
@@ -112,12 +114,19 @@ def longbench() -> str:
         ["retention, %", "", "", *(_interval(row["retention"]) for row in rows)],
         ["S3 + BM25 less this", "", "", *(_interval(row["ours_to_this"], "+") for row in rows)],
     ]
-    return "\n".join(map(_line, [heads, ["---"] * len(heads), *tasks, *below]))
+    told = (
+        f"{made['items']} of {made['items_chosen']} items, the shortest first; "
+        f"{made['model']['name']}, {made['budget']:,} tokens retrieved, window {made['window']:,}:"
+    )
+    lines = map(_line, [heads, ["---"] * len(heads), *tasks, *below])
+    return "\n".join([told, "", *lines])
 
 
 def longbench_hops() -> str:
     """What questions of several hops find in each context, as Markdown."""
     made = _longbench()
+    if not made:
+        return NOT_RUN
     heads = ["context", "answer in it, %", "NLL of the answer", "KL to full context"]
     rows = [
         [
@@ -132,8 +141,14 @@ def longbench_hops() -> str:
     return "\n".join(map(_line, [heads, ["---"] * len(heads), *rows]))
 
 
+NOT_RUN = "*Not run yet.*"
+"""For results that take hours, as long as there are none."""
+
+
 def _longbench() -> dict[str, Any]:
-    made: dict[str, Any] = json.loads((RESULTS / "longbench-cpu.json").read_text(encoding="utf-8"))
+    """The results, or nothing where there are none."""
+    file = RESULTS / "longbench-cpu.json"
+    made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return made
 
 

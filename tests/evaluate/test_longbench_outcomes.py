@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
+import tables
 from longbench_asking import FULL, VARIANTS, Asker, Retriever, retrievers, taken
 from longbench_report import report, retention_interval
 from longbench_tasks import TASKS, Item
@@ -123,3 +125,22 @@ def test_the_interval_of_a_ratio_is_of_the_same_items():
     assert half == (pytest.approx(0.5), pytest.approx(0.5))
     nothing = retention_interval(values, [np.zeros(4)], 0)
     assert all(math.isnan(bound) for bound in nothing)
+
+
+def test_tables_show_a_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert tables.longbench() == tables.longbench_hops() == tables.NOT_RUN
+    hops = {"in_context": 1.0, "nll": 2.0, "kl": 0.25}
+    items = [outcome("hotpotqa", n, 0.5, 0.25 * n, **hops) for n in range(4)]
+    made = {"model": {"name": "tiny"}, "budget": 100, "window": 1000, "items_chosen": 9}
+    text = json.dumps({**made, **report(items, OURS)})
+    (tmp_path / "longbench-cpu.json").write_text(text, encoding="utf-8")
+    told, _, heads, _, hotpotqa, mean, tokens, retention, less = tables.longbench().splitlines()
+    assert told.startswith("4 of 9 items") and heads.endswith("| full context | S3 + BM25 |")
+    assert hotpotqa == "| hotpotqa | 4 | 4 | 50.0 | 37.5 |"
+    assert mean == "| mean of tasks | 4 | 4 | 50.0 | 37.5 |" and tokens.endswith("| 900 | 100 |")
+    assert "|  | 75.0 (" in retention and "| -12.5 (" in less
+    assert tables.longbench_hops().splitlines()[2:] == [
+        "| full context | 100.0 | 2.000 |  |",
+        "| S3 + BM25 | 100.0 | 2.000 | 0.250 |",
+    ]
