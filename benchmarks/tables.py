@@ -95,6 +95,78 @@ def relevance() -> str:
     return "\n".join(map(_line, [heads, ["---"] * len(heads), *rows]))
 
 
+def longbench() -> str:
+    """Scores of each contender on each task of LongBench, and what it retains, as Markdown."""
+    made = _longbench()
+    if not made:
+        return NOT_RUN
+    rows = made["rows"]
+    heads = ["task", "items", "whole", *(_titled(row) for row in rows)]
+    tasks = [
+        [task["name"], str(task["items"]), str(task["whole"])]
+        + [f"{task['scores'][row['name']]:.1f}" for row in rows]
+        for task in made["tasks"]
+    ]
+    counts = [str(made["items"]), str(made["items_whole"])]
+    below = [
+        ["mean of tasks", *counts, *(_shown(row["mean"]) for row in rows)],
+        ["tokens of context", "", "", *(f"{row['tokens']:,}" for row in rows)],
+        ["retention, %", "", "", *(_interval(row["retention"]) for row in rows)],
+        ["S3 + BM25 less this", "", "", *(_interval(row["ours_to_this"], "+") for row in rows)],
+    ]
+    told = (
+        f"{made['items']} of {made['items_chosen']} items, the shortest first; "
+        f"{made['model']['name']}, {made['budget']:,} tokens retrieved, window {made['window']:,}:"
+    )
+    lines = map(_line, [heads, ["---"] * len(heads), *tasks, *below])
+    return "\n".join([told, "", *lines])
+
+
+def longbench_hops() -> str:
+    """What questions of several hops find in each context, as Markdown."""
+    made = _longbench()
+    if not made:
+        return NOT_RUN
+    heads = ["context", "answer in it, %", "NLL of the answer", "KL to full context"]
+    rows = [
+        [
+            _titled(row),
+            _percent(own["in_context"]),
+            f"{own['nll']:.3f}",
+            "" if row["name"] == "full" else f"{own['kl']:.3f}",
+        ]
+        for row in made["rows"]
+        if (own := made["hops"].get(row["name"]))
+    ]
+    return "\n".join(map(_line, [heads, ["---"] * len(heads), *rows]))
+
+
+NOT_RUN = "*Not run yet.*"
+"""For results that take hours, as long as there are none."""
+
+
+def _longbench() -> dict[str, Any]:
+    """The results, or nothing where there are none."""
+    file = RESULTS / "longbench-cpu.json"
+    made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return made
+
+
+def _titled(row: dict[str, Any]) -> str:
+    return f"{row['title']} ({row['variant']})" if row["variant"] else str(row["title"])
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _interval(values: list[float] | None, sign: str = "") -> str:
+    if not values:
+        return ""
+    mean, low, high = (f"{value:{sign}.1f}" for value in values)
+    return f"{mean} ({low} to {high})"
+
+
 def _row(
     row: dict[str, Any], names: list[str], metric: str, compared: bool, costs: bool
 ) -> list[str]:
@@ -132,7 +204,13 @@ def filled(text: str, *, costs: bool) -> str:
 
     def table(found: re.Match[str]) -> str:
         part = found[2]
-        own = {"ablation": ablation, "hop": hop, "relevance": relevance}
+        own = {
+            "ablation": ablation,
+            "hop": hop,
+            "relevance": relevance,
+            "longbench": longbench,
+            "longbench-hops": longbench_hops,
+        }
         made = own[part]() if part in own else quality(part, costs=costs)
         return f"{found[1]}\n{made}\n\n{found[3]}"
 
@@ -143,6 +221,7 @@ PAGES = {
     ROOT / "README.md": False,
     ROOT / "docs/evidence.md": True,
     ROOT / "docs/relevance.md": False,
+    ROOT / "docs/longbench.md": False,
 }
 """Pages with tables, and whether these tell costs."""
 

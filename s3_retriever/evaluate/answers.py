@@ -145,13 +145,25 @@ class Reader:
         return kept
 
     def _log_probabilities(self, prompt: str, answer: Sequence[int]) -> Tensor:
-        """Log-probabilities where each answer token is to come, ``f32[t, V]`` on the CPU."""
-        ids = [*self._generator.encode(prompt), *answer]
-        model = self._backbone.model
-        with self._backbone.lock, evaluating(model), torch.inference_mode():
-            rows = torch.tensor([ids], device=self._backbone.device)
-            logits = model(rows, logits_to_keep=len(answer) + 1, use_cache=False).logits[0]
-        return torch.log_softmax(logits[-len(answer) - 1 : -1].float(), 1).cpu()
+        return log_probabilities(self._backbone, self._generator.encode(prompt), answer)
+
+
+def log_probabilities(backbone: Backbone, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
+    """What a model expects where each token of a given answer is to come.
+
+    Args:
+        backbone: The model.
+        prompt: Token ids.
+        answer: Token ids of t tokens that follow.
+
+    Returns:
+        Log-probabilities ``f32[t, V]`` on the CPU.
+    """
+    ids, model = [*prompt, *answer], backbone.model
+    with backbone.lock, evaluating(model), torch.inference_mode():
+        rows = torch.tensor([ids], device=backbone.device)
+        logits = model(rows, logits_to_keep=len(answer) + 1, use_cache=False).logits[0]
+    return torch.log_softmax(logits[-len(answer) - 1 : -1].float(), 1).cpu()
 
 
 def divergence(full: Tensor, other: Tensor) -> float:
