@@ -12,6 +12,7 @@ from s3_retriever.engine.resolve import check_model, resolve_bank
 from s3_retriever.engine.store import State
 from s3_retriever.engine.streaming import Stream
 from s3_retriever.errors import InputError
+from s3_retriever.fitting.depth import checked_depth, depth_of, told_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,12 +36,14 @@ class Given:
         scan: Likewise.
         search: Likewise.
         answer: Likewise.
+        depth: Likewise.
     """
 
     bank: Any = None
     scan: ScanConfig | Mapping[str, Any] | None = None
     search: SearchConfig | Mapping[str, Any] | None = None
     answer: AnswerConfig | Mapping[str, Any] | None = None
+    depth: Any = None
 
 
 class Begun(NamedTuple):
@@ -75,7 +78,8 @@ def open_stream(
         The stream, and all documents, to be given to its `take`.
 
     Raises:
-        InputError: the index was made with another bank or by other chunks than are asked for.
+        InputError: the index was made with another bank, at another depth or by other chunks than
+            are asked for.
         ModelMismatchError: it was made with another model.
         BankError: as for `resolve_bank`.
     """
@@ -86,7 +90,7 @@ def open_stream(
         return Begun(Stream(store, backbone, same), iter(documents))
     held: list[Document] = []
     coming = iter(documents)
-    bank = resolve_bank(given.bank, backbone, _first(coming, held), progress)
+    bank = resolve_bank(given.bank, backbone, _first(coming, held), progress, given.depth)
     state = State(
         (),
         bank,
@@ -114,6 +118,7 @@ def _changed(config: Any, given: Any) -> Any:
 def _same(state: State, backbone: Backbone, given: Given) -> State:
     """An outline with the settings that were given, which may not change what codes say."""
     check_model(backbone, state.bank, "the index there")
+    _check_depth(state, given)
     scan = _changed(state.scan, given.scan)
     bank = resolve_bank(state.bank if given.bank is None else given.bank, backbone, (), False)
     if any(getattr(scan, name) != getattr(state.scan, name) for name in READING) or (
@@ -129,6 +134,15 @@ def _same(state: State, backbone: Backbone, given: Given) -> State:
         search=_changed(state.search, given.search),
         answer=_changed(state.answer, given.answer),
     )
+
+
+def _check_depth(state: State, given: Given) -> None:
+    wanted = checked_depth(given.depth, given.bank)
+    if given.depth is not None and depth_of(state.bank) != wanted:
+        raise InputError(
+            f"the index there was made with {told_depth(state.bank)} and keeps it, and "
+            f"depth={wanted!r} is asked for; leave the depth out, or choose another folder"
+        )
 
 
 def _told(scan: ScanConfig) -> str:
