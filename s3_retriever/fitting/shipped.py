@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from s3_retriever.fitting.depth import Depth
 
 
+ROOT = resources.files("s3_retriever") / "data" / "banks"
+"""Holds a folder for each bank."""
+
+
 def builtin_bank(backbone: Backbone, depth: Depth = DEFAULT) -> Bank | None:
     """Return the bank of a depth that ships for a model, or None."""
-    root = resources.files("s3_retriever") / "data" / "banks"
-    with resources.as_file(root) as path:
+    with resources.as_file(ROOT) as path:
         for folder in sorted(path.iterdir()) if path.is_dir() else ():
             if not (folder / "bank.json").is_file():
                 continue

@@ -28,14 +28,11 @@ LAYERS = {"fast": 1, "full": 2}
 @pytest.fixture(autouse=True)
 def banks(tiny_backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package with two banks for the tiny model."""
-    folder = tmp_path / "package" / "data" / "banks"
+    folder = tmp_path / "banks"
     for word, layers in LAYERS.items():
         bank = make_bank(tiny_backbone, layers=layers, depth=SHARES[word])
         bank.save(folder / f"tiny-{word}")
-    package = SimpleNamespace(
-        files=lambda _: tmp_path / "package", as_file=shipped.resources.as_file
-    )
-    monkeypatch.setattr(shipped, "resources", package)
+    monkeypatch.setattr(shipped, "ROOT", folder)
     return folder
 
 

@@ -26,8 +26,8 @@ def test_both_frameworks_take_the_word(
     tiny_backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank = make_bank(tiny_backbone, layers=1, depth=SHARES["fast"])
-    bank.save(tmp_path / "data" / "banks" / "tiny-fast")
-    monkeypatch.setattr(shipped.resources, "files", lambda _: tmp_path)
+    bank.save(tmp_path / "banks" / "tiny-fast")
+    monkeypatch.setattr(shipped, "ROOT", tmp_path / "banks")
     build: dict[str, Any] = {"model": tiny_backbone, "depth": "fast", "progress": False}
     documents = [LlamaDocument(text=text) for text in TEXTS]
     made = [
