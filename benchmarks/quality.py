@@ -7,6 +7,7 @@
     python benchmarks/quality.py SET... --part bytes
     python benchmarks/quality.py SET... --model gemma.gguf --name gemma    # another model
     python benchmarks/quality.py SET... --part depth
+    python benchmarks/quality.py SET... --part scan        # depth="fast" beside depth="full"
     python benchmarks/quality.py SET... --part rivals --embedding FOLDER    # of an embedding model
 
 SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). Every third
@@ -35,7 +36,7 @@ from s3_retriever.config import ScanConfig, SearchConfig, Weighing
 from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.evaluate import Contender, Variant, evaluate
 from s3_retriever.evaluate.rankers.bench import Bench
-from s3_retriever.evaluate.rankers.build import SearcherRanker, dense
+from s3_retriever.evaluate.rankers.build import IndexRanker, SearcherRanker, dense
 from s3_retriever.evaluate.rankers.contenders import contenders, embedding
 from s3_retriever.evaluate.rankers.dense import dense_scorers
 from s3_retriever.evaluate.rankers.hits import DEPTH
@@ -289,6 +290,28 @@ def by_depth() -> list[Contender]:
     ]
 
 
+def half_read(bench: Bench, *, bm25: bool) -> Ranker:
+    """Ours as ``depth="fast"`` makes it."""
+
+    def read() -> Bench:
+        half = Bench(bench.documents, bench.backbone, depth="fast")
+        half.index()
+        return half
+
+    return IndexRanker(bench.memo.get("fast", read), bm25=bm25)
+
+
+def by_scan() -> list[Contender]:
+    """Ours with the banks of both depths, with BM25 and without."""
+    known = contenders()
+    rows = [known["attention+bm25"], known["attention"]]
+    titles = {True: f'{SHIPPED}, depth="fast"', False: 'S3, depth="fast"'}
+    return [
+        *rows,
+        *(reference(title, partial(half_read, bm25=bm25)) for bm25, title in titles.items()),
+    ]
+
+
 def plot(made: dict[str, Any], path: Path) -> None:
     """Recall against bytes a token, from what was written as JSON."""
     import matplotlib
@@ -334,6 +357,7 @@ def main(args: argparse.Namespace) -> None:
         "hop": by_leads,
         "bytes": by_bytes,
         "depth": by_depth,
+        "scan": by_scan,
         "rivals": lambda: rivals(args.embedding),
     }
     found = evaluate(
@@ -387,7 +411,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sets", nargs="+", metavar="SET")
-    parts = ("main", "ablation", "meaning", "hop", "bytes", "depth", "rivals")
+    parts = ("main", "ablation", "meaning", "hop", "bytes", "depth", "scan", "rivals")
     parser.add_argument("--part", choices=parts, default="main")
     parser.add_argument("--banks", type=Path, help="made by variant_banks.py")
     parser.add_argument("--model", help="as for s3-retriever eval")
