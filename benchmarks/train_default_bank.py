@@ -13,13 +13,12 @@ import argparse
 import shlex
 import sys
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from default_corpus import corpus
+from default_corpus import corpus, first
 
 from s3_retriever.backbone import Backbone
 from s3_retriever.config import ScanConfig
@@ -46,14 +45,6 @@ def write_keys(
         for _, keys in blocks:
             stream.write(keys.half().numpy().tobytes())
     partial.rename(file)
-
-
-def first(documents: list[Document], characters: int | None) -> list[Document]:
-    """The first documents, until they have so many characters; None for all."""
-    if characters is None:
-        return documents
-    ends = accumulate(len(document.text) for document in documents)
-    return [one for one, end in zip(documents, ends, strict=True) if end <= characters]
 
 
 def calibrated(calibration: Calibration, file: Path) -> torch.Tensor:
