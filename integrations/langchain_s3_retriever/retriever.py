@@ -131,8 +131,8 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
             model: A loaded model of transformers, a name or path, or ``None`` for the default.
             tokenizer: The model's fast tokenizer, where `model` is a loaded model.
             bank: SAEs and calibration, or their folder; ``None`` finds or makes one for the model.
-            depth: Of that one: ``"full"``, or ``"fast"``, which reads half as many layers in half
-                the time, for fewer answers found; ``None`` is ``"full"``. A saved index keeps its
+            depth: Of that one: ``"full"``, or ``"fast"``, which reads half as many layers, for
+                fewer answers found; ``None`` is ``"full"``. A saved index keeps its
                 own.
             scan: How the text is read.
             progress: Show a progress bar.

@@ -36,8 +36,8 @@ def add_depth(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--depth",
         choices=("fast", "full"),
-        help="full reads the first third of the model's layers, fast the first sixth, in half the "
-        "time, for fewer answers found; default: full, or what the index has",
+        help="full reads the first third of the model's layers, fast the first sixth: half "
+        "the scan, for fewer answers found; default: full, or what the index has",
     )
 
 

@@ -36,7 +36,7 @@ EXAMPLES = """\
   s3-retriever index notes/ -o notes.s3 --dry-run
                                                what would be read, how many tokens, how long
   s3-retriever index archive/ -o archive.s3 --depth fast
-                                               half the layers, half the time
+                                               half the layers, half the scan
   curl -s https://example.org/a.pdf | s3-retriever index - --name a.pdf -o books.s3
   s3-retriever index notes/ -o notes.s3        again: only what is new or changed is read
   s3-retriever index --sync notes/ -o notes.s3

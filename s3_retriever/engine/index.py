@@ -116,8 +116,8 @@ class EndogenousIndex:
             bank: A `Bank` or the folder of one. None takes the one that ships for this model, or
                 one from the user's cache, or makes and keeps one from these documents.
             depth: Which of these, where no bank is given: ``"full"`` reads the first third of the
-                model's layers, ``"fast"`` the first sixth, in half the time and fewer bytes, for
-                fewer answers found. None is ``"full"``, or what an index at `path` has.
+                model's layers, ``"fast"`` the first sixth, which is half the scan and fewer bytes,
+                for fewer answers found. None is ``"full"``, or what an index at `path` has.
             scan: How documents are read; settings or a dict of them, like the next two.
             search: Defaults of `search`.
             answer: Defaults of `answer`.

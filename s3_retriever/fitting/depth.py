@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from s3_retriever.codec import Bank
 
 Depth: TypeAlias = Literal["fast", "full"]
-"""``"full"``: the first third of the layers; ``"fast"``: the first sixth, which scans in half the
-time."""
+"""``"full"``: the first third of the layers; ``"fast"``: the first sixth, which is half the
+scan."""
 
 SHARES: dict[Depth, float] = {"fast": 1 / 6, "full": 1 / 3}
 """Of the layers, that may be read."""
