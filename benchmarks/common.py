@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.config import ScanConfig
     from s3_retriever.fitting import LabelledSet
+    from s3_retriever.fitting.depth import Depth
     from s3_retriever.reading.batches import Batch
 
 RESULTS = Path(__file__).parent / "results"
@@ -76,14 +77,21 @@ def default_model(name: str | None) -> str:
     return name or ("llama-8b" if CUDA else "smollm2")
 
 
+def shipped_bank(backbone: Backbone, depth: Depth = "full") -> Bank:
+    """The bank of a depth that ships for SmolLM2."""
+    bank = builtin_bank(backbone, depth)
+    if bank is None:
+        raise SystemExit(
+            f"the bank of depth {depth!r} for SmolLM2-135M-Instruct is missing from this checkout"
+        )
+    return bank
+
+
 def load(name: str, dtype: str, seed: int = 0) -> tuple[Backbone, Bank]:
     """A model and its bank: SmolLM2 as it ships, or the 8B shape with random weights."""
     if name == "smollm2":
         backbone = Backbone.load(None, dtype=DTYPES[dtype])
-        bank = builtin_bank(backbone)
-        if bank is None:
-            raise SystemExit("the bank for SmolLM2-135M-Instruct is missing from this checkout")
-        return backbone, bank
+        return backbone, shipped_bank(backbone)
     torch.manual_seed(seed)
     before = torch.get_default_dtype()
     torch.set_default_dtype(DTYPES[dtype])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from importlib import metadata
+from itertools import accumulate
 from pydoc_data.topics import topics
 from typing import TYPE_CHECKING
 
@@ -71,3 +72,11 @@ def corpus(folder: Path, seed: int = 0) -> list[Document]:
     texts += [document.text for labelled in builtin_sets() for document in labelled.documents]
     chance.shuffle(texts)
     return [Document(id=str(number), text=text) for number, text in enumerate(texts)]
+
+
+def first(documents: list[Document], characters: int | None) -> list[Document]:
+    """The first documents, until they have so many characters; None for all."""
+    if characters is None:
+        return documents
+    ends = accumulate(len(document.text) for document in documents)
+    return [one for one, end in zip(documents, ends, strict=True) if end <= characters]

@@ -7,6 +7,8 @@
     python benchmarks/quality.py SET... --part bytes
     python benchmarks/quality.py SET... --model gemma.gguf --name gemma    # another model
     python benchmarks/quality.py SET... --part depth
+    python benchmarks/quality.py SET... --part scan        # depth="fast" beside depth="full"
+    python benchmarks/quality.py SET... --part static --corpora CORPORA    # keys without reading
     python benchmarks/quality.py SET... --part rivals --embedding FOLDER --sizes 400    # another's
 
 SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). Every third
@@ -30,14 +32,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from common import RESULTS, test_split
+from default_corpus import corpus, first
 from kept_vectors import KeptVectors
+from static_keys import SomeRead, token_means, unread
 
 from s3_retriever.codec import Bank, JoinedCodes, Sae, TokenCodes
 from s3_retriever.config import ScanConfig, SearchConfig, Weighing
 from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.evaluate import Contender, Variant, evaluate
 from s3_retriever.evaluate.rankers.bench import Bench
-from s3_retriever.evaluate.rankers.build import SearcherRanker, dense
+from s3_retriever.evaluate.rankers.build import IndexRanker, SearcherRanker, dense
 from s3_retriever.evaluate.rankers.contenders import contenders, embedding
 from s3_retriever.evaluate.rankers.dense import dense_scorers
 from s3_retriever.evaluate.rankers.hits import DEPTH
@@ -48,6 +52,8 @@ from s3_retriever.searching.searcher import Searcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from torch import Tensor
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Calibration
@@ -288,6 +294,61 @@ def by_depth() -> list[Contender]:
     ]
 
 
+def half_read(bench: Bench, *, bm25: bool) -> Ranker:
+    """Ours as ``depth="fast"`` makes it."""
+
+    def read() -> Bench:
+        half = Bench(bench.documents, bench.backbone, depth="fast")
+        half.index()
+        return half
+
+    return IndexRanker(bench.memo.get("fast", read), bm25=bm25)
+
+
+def by_scan() -> list[Contender]:
+    """Ours with the banks of both depths, with BM25 and without."""
+    known = contenders()
+    rows = [known["attention+bm25"], known["attention"]]
+    titles = {True: f'{SHIPPED}, depth="fast"', False: 'S3, depth="fast"'}
+    return [
+        *rows,
+        *(reference(title, partial(half_read, bm25=bm25)) for bm25, title in titles.items()),
+    ]
+
+
+READ = (50, 100, 200, 500)
+"""Sentences."""
+
+
+@cache
+def means_of(backbone: Backbone, bank: Bank, corpora: Path, characters: int) -> Tensor:
+    """The mean key of each vocabulary id in the first texts of the training corpus."""
+    texts = first(corpus(corpora), characters)
+    return token_means(backbone, bank.calibration, texts, sys.stderr.isatty())
+
+
+def static(corpora: Path, characters: int) -> list[Contender]:
+    """Dense keys, the keys that tokens have anywhere, and both, with BM25 and without."""
+
+    def row(bench: Bench, config: SearchConfig, sentences: int) -> Ranker:
+        means = means_of(bench.backbone, bench.bank, corpora, characters)
+        if sentences == 0:
+            return unread(means, config, bench)
+        return SomeRead(sentences, means, config, bench)
+
+    known = contenders()
+    titles = {0: "static keys, no text read"}
+    titles |= {n: f"static candidates, {n} sentences read" for n in READ}
+    rows = [known["dense+bm25"], known["dense"]]
+    for bm25 in (True, False):
+        config = ALL.replace(scoring="dense", bm25=bm25)
+        rows += [
+            reference(title + " + BM25" * bm25, partial(row, config=config, sentences=n))
+            for n, title in titles.items()
+        ]
+    return rows
+
+
 def plot(made: dict[str, Any], path: Path) -> None:
     """Recall against bytes a token, from what was written as JSON."""
     import matplotlib
@@ -333,6 +394,8 @@ def main(args: argparse.Namespace) -> None:
         "hop": by_leads,
         "bytes": by_bytes,
         "depth": by_depth,
+        "scan": by_scan,
+        "static": lambda: static(args.corpora, args.characters),
         "rivals": lambda: rivals(args.embedding, args.vectors, args.sizes.split(",")),
     }
     found = evaluate(
@@ -346,6 +409,7 @@ def main(args: argparse.Namespace) -> None:
     print(tables(found))
     names = ["python", "benchmarks/quality.py", *(Path(folder).name for folder in args.sets)]
     folders = {str(folder): folder.name for folder in (*args.embedding, args.vectors) if folder}
+    folders |= {str(args.corpora): "CORPORA"}
     options = [folders.get(item, item) for item in sys.argv[1:] if item not in args.sets]
     made = in_short(found, [*names, *options])
     name = f"quality-{args.part}" + (f"-{args.name}" if args.name else "")
@@ -386,9 +450,11 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sets", nargs="+", metavar="SET")
-    parts = ("main", "ablation", "meaning", "hop", "bytes", "depth", "rivals")
+    parts = ("main", "ablation", "meaning", "hop", "bytes", "depth", "scan", "static", "rivals")
     parser.add_argument("--part", choices=parts, default="main")
     parser.add_argument("--banks", type=Path, help="made by variant_banks.py")
+    parser.add_argument("--corpora", type=Path, help="as of train_default_bank.py, for static keys")
+    parser.add_argument("--characters", type=int, default=2_000_000, help="of that, about")
     parser.add_argument("--model", help="as for s3-retriever eval")
     parser.add_argument("--rankers", help="of the main table, by name; default: ten of them")
     parser.add_argument(
@@ -400,4 +466,7 @@ if __name__ == "__main__":
     parser.add_argument("--name", help="to tell the results of several runs apart")
     parser.add_argument("--limit", type=int, help="questions of each set")
     parser.add_argument("--seed", type=int, default=0)
-    main(parser.parse_args())
+    chosen = parser.parse_args()
+    if chosen.part == "static" and chosen.corpora is None:
+        parser.error("static keys come from other texts: give --corpora")
+    main(chosen)

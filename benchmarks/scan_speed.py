@@ -2,6 +2,7 @@
 
     python benchmarks/scan_speed.py                       # SmolLM2 on the CPU, 8B shape on CUDA
     python benchmarks/scan_speed.py --batches 1024 2048   # other sizes of a batch
+    python benchmarks/scan_speed.py --depths              # both banks of SmolLM2, scans alone
 
 Two bare passes stand beside the scan: `stopped` ends where the scan ends, at the projection of the
 deepest key that is read (a hook that only raises); `whole` runs the layers up to that one to their
@@ -17,11 +18,13 @@ from __future__ import annotations
 
 import statistics
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from common import (
     CUDA,
+    RESULTS,
     arguments,
     batches,
     default_model,
@@ -29,6 +32,7 @@ from common import (
     interleaved,
     line,
     load,
+    shipped_bank,
     spread,
 )
 from common import write as write_results
@@ -44,6 +48,9 @@ if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec import Bank
     from s3_retriever.documents import Document
+    from s3_retriever.fitting.depth import Depth
+
+DEPTHS: tuple[Depth, ...] = ("full", "fast")
 
 
 class _Stop(Exception):
@@ -138,6 +145,33 @@ def measure(
     }
 
 
+def by_depth(
+    backbone: Backbone, documents: Sequence[Document], config: ScanConfig, rounds: int
+) -> dict[str, Any]:
+    """Scans with the banks of both depths, interleaved."""
+    banks = {depth: shipped_bank(backbone, depth) for depth in DEPTHS}
+    reports = {}
+
+    def scanned(depth: Depth) -> None:
+        clock = ScanClock(backbone.device)
+        for _ in scan(backbone, banks[depth], documents, config, clock=clock):
+            pass
+        reports[depth] = clock.report()
+
+    cpu: dict[str, list[float]] = {}
+    times = interleaved({depth: partial(scanned, depth) for depth in banks}, rounds, cpu)
+    tokens = reports["full"].tokens
+    pairs = zip(times["full"], times["fast"], strict=True)
+    return {
+        "tokens": tokens,
+        "layers": {d: max(t.layer for t in b.calibration.taps) + 1 for d, b in banks.items()},
+        "seconds": {depth: spread(values) for depth, values in times.items()},
+        "processor_seconds": {depth: spread(values) for depth, values in cpu.items()},
+        "tokens_per_second": {d: round(tokens / statistics.median(v)) for d, v in times.items()},
+        "fast_over_full": spread([full / fast for full, fast in pairs]),
+    }
+
+
 def _share(times: dict[str, list[float]], bare: str) -> dict[str, float]:
     """Throughput of the scan relative to a bare pass, round by round."""
     pairs = zip(times[bare], times["scan"], strict=True)
@@ -159,6 +193,22 @@ def show(title: str, figures: dict[str, Any]) -> None:
             print("  " + line(f"by processor time, {name}=1", values, ""))
     stages = figures["stages_of_fastest"].items()
     print("  fastest scan: " + ", ".join(f"{name} {value:.2f} s" for name, value in stages))
+
+
+def compare_depths(args: argparse.Namespace) -> None:
+    """Both banks of SmolLM2, for each type of weights."""
+    found = {}
+    for dtype in args.dtypes:
+        backbone, bank = load("smollm2", dtype, args.seed)
+        config = ScanConfig(chunk_tokens=args.chunk, batch_tokens=args.batches[0])
+        found[dtype] = by_depth(backbone, documents_of(backbone, args.tokens), config, args.rounds)
+        print(f"\n{dtype}: {found[dtype]['tokens']:,} tokens, minimum / median / maximum")
+        for depth, speed in found[dtype]["tokens_per_second"].items():
+            values = found[dtype]["seconds"][depth]
+            print("  " + line(f"{depth}, {speed:,} tokens/s", values))
+        print("  " + line("fast over full", found[dtype]["fast_over_full"], ""))
+    args.out = args.out or RESULTS / "scan_speed-depths.json"
+    write_results("scan_speed", args, {"figures": found}, backbone, bank)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -190,4 +240,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--dtypes", nargs="+", default=["bf16"] if CUDA else ["bf16", "fp32"])
     parser.add_argument("--compile", action="store_true", help="also with compiled layers")
-    main(parser.parse_args())
+    parser.add_argument("--depths", action="store_true", help="both banks that ship for SmolLM2")
+    chosen = parser.parse_args()
+    (compare_depths if chosen.depths else main)(chosen)

@@ -80,6 +80,16 @@ def hop() -> str:
     return "\n".join(map(_line, [heads, ["---"] * len(heads), *rows]))
 
 
+def scan() -> str:
+    """Recall and costs of both depths, with the tokens a second that a scan makes, as Markdown."""
+    lines = quality("scan", costs=True).splitlines()
+    measured = json.loads((RESULTS / "scan_speed-depths.json").read_text(encoding="utf-8"))
+    (speeds,) = (figures["tokens_per_second"] for figures in measured["figures"].values())
+    added = ["tokens/s", "---"]
+    added += [f"{speeds['fast' if 'fast' in line else 'full']:,}" for line in lines[2:]]
+    return "\n".join(f"{line} {cell} |" for line, cell in zip(lines, added, strict=True))
+
+
 def relevance() -> str:
     """How well relevance tells what is there from what is not, as Markdown."""
     made = json.loads((RESULTS / "relevance.json").read_text(encoding="utf-8"))
@@ -208,6 +218,7 @@ def filled(text: str, *, costs: bool) -> str:
             "ablation": ablation,
             "hop": hop,
             "relevance": relevance,
+            "scan": scan,
             "longbench": longbench,
             "longbench-hops": longbench_hops,
         }

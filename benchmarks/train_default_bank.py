@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from default_corpus import corpus
+from default_corpus import corpus, first
 
 from s3_retriever.backbone import Backbone
 from s3_retriever.config import ScanConfig
@@ -28,15 +28,20 @@ from s3_retriever.reading.keys import key_blocks
 
 if TYPE_CHECKING:
     from s3_retriever.codec import Calibration
+    from s3_retriever.documents import Document
 
-OUT = Path(__file__).parents[1] / "s3_retriever/data/banks/smollm2-135m-instruct"
+BANKS = Path(__file__).parents[1] / "s3_retriever/data/banks"
+OUT = {"full": BANKS / "smollm2-135m-instruct", "fast": BANKS / "smollm2-135m-instruct-fast"}
+SHARES = {"full": 1 / 3, "fast": 1 / 6}
 
 
-def write_keys(backbone: Backbone, calibration: Calibration, folder: Path, file: Path) -> None:
-    """Read the corpus and write its keys ``f16[T, N, d]``."""
+def write_keys(
+    backbone: Backbone, calibration: Calibration, documents: list[Document], file: Path
+) -> None:
+    """Read documents and write their keys ``f16[T, N, d]``."""
     partial = file.with_suffix(".partial")
     with partial.open("wb") as stream:
-        blocks = key_blocks(backbone, calibration.taps, corpus(folder), ScanConfig(), progress=True)
+        blocks = key_blocks(backbone, calibration.taps, documents, ScanConfig(), progress=True)
         for _, keys in blocks:
             stream.write(keys.half().numpy().tobytes())
     partial.rename(file)
@@ -57,31 +62,35 @@ def main() -> None:
     """Calibrate, read, train, save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpora", type=Path)
+    parser.add_argument("--depth", choices=tuple(OUT), default="full")
     parser.add_argument("--keys", type=Path, default=Path("keys.bin"))
+    parser.add_argument("--characters", type=int, help="of the corpus, about; default: all")
     parser.add_argument("--latents", type=int, default=4096)
     parser.add_argument("--k", type=int, default=32)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--place-questions", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     backbone = Backbone.load(None)
-    settings = CalibrateConfig(place_questions=args.place_questions)
+    settings = CalibrateConfig(depth=SHARES[args.depth], place_questions=args.place_questions)
     calibration = calibrate(backbone, builtin_sets(), settings, progress=True)
     if not args.keys.exists():
-        write_keys(backbone, calibration, args.corpora, args.keys)
+        texts = first(corpus(args.corpora), args.characters)
+        write_keys(backbone, calibration, texts, args.keys)
     config = TrainConfig(n_latents=args.latents, k=args.k, steps=args.steps, seed=args.seed)
     rows = calibrated(calibration, args.keys)
     bank = train_bank(backbone, calibration, rows, config, progress=True)
-    command = f"python {shlex.join(['benchmarks/train_default_bank.py', 'CORPORA'])}"
+    script = shlex.join(["benchmarks/train_default_bank.py", "CORPORA", "--depth", args.depth])
+    part = "" if args.characters is None else f" --characters {args.characters}"
     notes = {
-        "command": f"{command} --latents {args.latents} --k {args.k} --steps {args.steps} "
-        f"--seed {args.seed}",
+        "command": f"python {script}{part} --latents {args.latents} --k {args.k} "
+        f"--steps {args.steps} --seed {args.seed}",
         "corpus": "benchmarks/default_corpus.py: WikiText-2 valid and test, a share of five "
         "English novels, pydoc topics, descriptions of installed packages, the package's own texts",
     }
     bank = replace(bank, model_name="SmolLM2-135M-Instruct", metadata=dict(bank.metadata) | notes)
-    bank.save(args.out)
+    bank.save(args.out or OUT[args.depth])
     print(bank.metadata, file=sys.stderr)
 
 

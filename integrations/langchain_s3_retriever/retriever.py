@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from s3_retriever.documents import Document as Source
     from s3_retriever.documents import Draft
     from s3_retriever.engine.intake import OnError
+    from s3_retriever.fitting.depth import Depth
 
 
 class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
@@ -118,6 +119,7 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
         model: Any = None,
         tokenizer: Any = None,
         bank: Bank | str | Path | None = None,
+        depth: Depth | None = None,
         scan: ScanConfig | Mapping[str, Any] | None = None,
         progress: bool = True,
         on_error: OnError = "raise",
@@ -131,6 +133,9 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
             model: A loaded model of transformers, a name or path, or ``None`` for the default.
             tokenizer: The model's fast tokenizer, where `model` is a loaded model.
             bank: SAEs and calibration, or their folder; ``None`` finds or makes one for the model.
+            depth: Of that one: ``"full"``, or ``"fast"``, which reads half as many layers, for
+                fewer answers found; ``None`` is ``"full"``. A saved index keeps its
+                own.
             scan: How the text is read.
             progress: Show a progress bar.
             on_error: What becomes of documents that cannot be indexed: ``"raise"`` names them all
@@ -149,6 +154,7 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
             model=model,
             tokenizer=tokenizer,
             bank=bank,
+            depth=depth,
             scan=scan,
             progress=progress,
             on_error=on_error,
@@ -181,12 +187,14 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
         model: Any = None,
         tokenizer: Any = None,
         bank: Bank | str | Path | None = None,
+        depth: Depth | None = None,
         scan: ScanConfig | Mapping[str, Any] | None = None,
         progress: bool = True,
         **settings: Any,
     ) -> Self:
         """Begin with no documents, to add to; arguments are those of `from_documents`."""
-        build = {"model": model, "tokenizer": tokenizer, "bank": bank, "scan": scan}
+        build = {"model": model, "tokenizer": tokenizer, "bank": bank, "depth": depth}
+        build["scan"] = scan
         _check(cls, settings, {*build, "progress"})
         search = search_config(None, _settings(settings))
         index = EndogenousIndex.empty(**build, search=search, progress=progress)
@@ -372,7 +380,7 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
 
 
 _BOUNDS = ("token_budget", "min_relevance")
-_BUILD = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
+_BUILD = ("model", "tokenizer", "bank", "depth", "scan", "progress", "on_error")
 
 
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chunk-tokens", type=int, metavar="N", help="new tokens of a row")
     parser.add_argument("--batch-tokens", type=int, metavar="N", help="tokens of a forward pass")
     parser.add_argument("--max-memory", metavar="SIZE", help="on a GPU, such as 4GiB")
+    common.add_depth(parser)
     common.add_model(parser)
     common.add_quiet(parser)
     common.add_json(parser)
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     )
     progress = common.shows_progress(args)
     backbone = resolve_backbone(args.model, None, not args.quiet)
-    bank = resolve_bank(None, backbone, documents, progress)
+    bank = resolve_bank(None, backbone, documents, progress, args.depth)
     for _ in scan(backbone, bank, documents[:1], config):
         pass
     clock = ScanClock(backbone.device)

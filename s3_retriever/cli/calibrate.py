@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,6 @@ from s3_retriever.cli import common
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from s3_retriever.labelled import LabelledSet
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   s3-retriever calibrate --model ./my-model -o my-calibration
   s3-retriever calibrate --model ./my-model --depth 0.6 --heads 10 -o deeper
+  s3-retriever calibrate --model ./my-model --depth fast -o shallow
   s3-retriever calibrate --dataset my-questions/ -o mine
   s3-retriever calibrate --bank my-bank --dataset my-questions/ -o judged-bank
       fits the relevance of spans to your questions, and leaves all else of the bank as it is
@@ -33,11 +34,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="documents.jsonl and questions.jsonl; may be repeated; default: the package's own",
     )
     parser.add_argument("--bank", metavar="FOLDER", help="only fit the relevance of this bank anew")
-    parser.add_argument("--depth", type=float, metavar="SHARE", help="of the layers, 0 to 1")
+    parser.add_argument(
+        "--depth",
+        type=share_of,
+        metavar="SHARE",
+        help="of the layers, 0 to 1; or fast, the first sixth, or full, the first third",
+    )
     parser.add_argument("--heads", type=int, metavar="N", help="at most so many heads")
     common.add_model(parser)
     common.add_quiet(parser)
     common.add_json(parser)
+
+
+def share_of(depth: str) -> float:
+    """The share of the layers that a word or a number says."""
+    from s3_retriever.fitting.depth import SHARES
+
+    words: dict[str, float] = {**SHARES}
+    try:
+        return words[depth] if depth in words else float(depth)
+    except ValueError as error:
+        why = f"{depth!r} is no share of the layers: give one such as 0.25, or fast, or full"
+        raise argparse.ArgumentTypeError(why) from error
 
 
 def run(args: argparse.Namespace) -> int:

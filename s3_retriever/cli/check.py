@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   s3-retriever check
+  s3-retriever check --depth fast
   s3-retriever check ./my-model --json"""
 
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="folder, .gguf file or hub name; default: the embedded SmolLM2-135M-Instruct",
     )
+    common.add_depth(parser)
     common.add_quiet(parser)
     common.add_json(parser)
 
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             raise
         common.print_json({"serves": False, "reason": str(error)})
         return 1
-    found = _found(backbone)
+    found = _found(backbone, args.depth)
     if args.json:
         common.print_json(found)
     else:
@@ -49,19 +51,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _found(backbone: Backbone) -> dict[str, Any]:
+def _found(backbone: Backbone, depth: str | None) -> dict[str, Any]:
     from s3_retriever.backbone import FAMILIES
     from s3_retriever.fitting.banks import taps_at_hand
+    from s3_retriever.fitting.depth import checked_depth
     from s3_retriever.reading.cost import reading_cost
 
     spec = backbone.spec
-    taps, known = taps_at_hand(backbone)
+    word = checked_depth(depth)
+    taps, known = taps_at_hand(backbone, word)
     return {
         "serves": True,
         "model": backbone.name,
         "known": "tested" if spec.architecture in FAMILIES else "recognised",
         **asdict(spec),
         "refused": dict(backbone.anatomy.refused),
+        "depth": word,
         "taps": [asdict(tap) for tap in taps],
         "taps_from": "its bank" if known else "calibration",
         "device": str(backbone.device),

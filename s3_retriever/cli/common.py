@@ -31,6 +31,16 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_depth(parser: argparse.ArgumentParser) -> None:
+    """Add ``--depth``, a word."""
+    parser.add_argument(
+        "--depth",
+        choices=("fast", "full"),
+        help="full reads the first third of the model's layers, fast the first sixth: half "
+        "the scan, for fewer answers found; default: full, or what the index has",
+    )
+
+
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """Add ``--quiet``."""
     parser.add_argument("--quiet", action="store_true", help="no progress bars")

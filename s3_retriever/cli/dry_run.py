@@ -28,7 +28,7 @@ def say(args: argparse.Namespace, sources: Sources) -> None:
     if not tokens and not is_index(args.output):
         raise InputError(nothing_there([*args.paths, *args.sync], sources.reading))
     total = sum(tokens.values())
-    seconds = total * _seconds_per_token(backbone)
+    seconds = total * _seconds_per_token(backbone, args)
     if args.json:
         common.print_json(_json(tokens, seconds, sources))
         return
@@ -68,9 +68,16 @@ def _new(output: str, sources: Sources) -> Iterator[Document]:
             yield document
 
 
-def _seconds_per_token(backbone: Backbone) -> float:
+def _seconds_per_token(backbone: Backbone, args: argparse.Namespace) -> float:
+    from s3_retriever.engine.stores import store_at
     from s3_retriever.fitting.banks import taps_at_hand
+    from s3_retriever.fitting.depth import checked_depth
     from s3_retriever.reading.cost import reading_cost
 
-    cost = reading_cost(backbone, taps_at_hand(backbone)[0])
+    there = store_at(args.output).outline()
+    if there is None:
+        taps, _ = taps_at_hand(backbone, checked_depth(args.depth, args.bank))
+    else:
+        taps = list(there.bank.calibration.taps)
+    cost = reading_cost(backbone, taps)
     return cost.seconds / cost.tokens

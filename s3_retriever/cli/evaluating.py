@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s3_retriever.cli import common
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "SmolLM2-135M-Instruct",
     )
     parser.add_argument("--bank", metavar="FOLDER", help="of autoencoders for the model")
+    common.add_depth(parser)
     parser.add_argument(
         "--budgets",
         metavar="N,N",
@@ -102,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
         budgets=_numbers(args.budgets),
         model=args.model,
         bank=args.bank,
+        depth=args.depth,
         answers=args.answers,
         limit=args.limit,
         heat=QUESTIONS if args.html else 0,

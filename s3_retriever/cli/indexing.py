@@ -37,6 +37,8 @@ EXAMPLES = """\
   s3-retriever index src/ --include '*.py' --exclude 'tests/' -o code.s3
   s3-retriever index notes/ -o notes.s3 --dry-run
                                                what would be read, how many tokens, how long
+  s3-retriever index archive/ -o archive.s3 --depth fast
+                                               half the layers, half the scan
   curl -s https://example.org/a.pdf | s3-retriever index - --name a.pdf -o books.s3
   s3-retriever index notes/ -o notes.s3        again: only what is new or changed is read
   s3-retriever index --sync notes/ -o notes.s3
@@ -91,6 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     many.add_machines(parser)
     parser.add_argument("--bank", metavar="FOLDER", help="bank made by train; default: automatic")
+    common.add_depth(parser)
     parser.add_argument("--chunk-tokens", type=int, metavar="N", help="new tokens read at a time")
     parser.add_argument("--max-memory", metavar="SIZE", help="on a GPU, such as 4GiB")
     common.add_model(parser)
@@ -134,7 +137,7 @@ def _brought_up(args: argparse.Namespace, sources: Sources) -> _Change:
         documents = sources.documents(known) if new is None or known else new
         backbone = resolve_backbone(args.model, None, progress)
         stream, documents = open_stream(
-            store, backbone, documents, Given(args.bank, scan), progress
+            store, backbone, documents, Given(args.bank, scan, depth=args.depth), progress
         )
         before = stream.state.report.seconds
         stream.take(documents, progress, None if known else len(sources))

@@ -74,7 +74,7 @@ def read(
     scan = {name: value for name, value in named.items() if value is not None}
     job = Job(
         model=named_model(args.model),
-        given=checked(Given(args.bank, scan)),
+        given=checked(Given(args.bank, scan, depth=args.depth)),
         machines=Machines(
             num_gpus=args.worker_gpus, num_cpus=args.worker_cpus, concurrency=args.workers
         ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from s3_retriever.cli import common
 from s3_retriever.cli.sources import read_documents
+from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="made by calibrate; default: that of the shipped bank, or made now",
     )
+    common.add_depth(parser)
     parser.add_argument("--latents", type=int, metavar="N", help="size of the dictionary")
     parser.add_argument("--k", type=int, metavar="N", help="latents kept per token")
     parser.add_argument("--steps", type=int, metavar="N")
@@ -46,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from s3_retriever.codec.bank_files import load_calibration
     from s3_retriever.engine.resolve import resolve_backbone
     from s3_retriever.fitting import (
+        CalibrateConfig,
         TrainConfig,
         builtin_bank,
         builtin_sets,
@@ -53,21 +56,25 @@ def run(args: argparse.Namespace) -> int:
         default_teacher,
         make_bank,
     )
+    from s3_retriever.fitting.depth import SHARES, checked_depth
 
     common.check_output(args.output, new=True)
+    if args.calibration is not None and args.depth is not None:
+        raise InputError("a calibration has its depth; leave out --depth or --calibration")
     documents = read_documents(args.paths)
     config = TrainConfig().replace(
         n_latents=args.latents, k=args.k, steps=args.steps, seed=args.seed
     )
     progress = common.shows_progress(args)
-    backbone = resolve_backbone(args.model, None, not args.quiet)
+    backbone, depth = resolve_backbone(args.model, None, not args.quiet), checked_depth(args.depth)
     shipped = None
     if args.calibration is not None:
         calibration = load_calibration(args.calibration, backbone.fingerprint)
-    elif (shipped := builtin_bank(backbone)) is not None:
+    elif (shipped := builtin_bank(backbone, depth)) is not None:
         calibration = shipped.calibration
     else:
-        calibration = calibrate(backbone, builtin_sets(), progress=progress)
+        reach = CalibrateConfig(depth=SHARES[depth])
+        calibration = calibrate(backbone, builtin_sets(), reach, progress=progress)
     bank = make_bank(
         backbone,
         calibration,

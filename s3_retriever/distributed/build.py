@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from s3_retriever.distributed.site import Site
     from s3_retriever.distributed.sources import Source
     from s3_retriever.engine.intake import OnError
+    from s3_retriever.fitting.depth import Depth
 
 _TOKEN_CHARACTERS = 3  # in a token at least, to tell a large text before it is read
 
@@ -40,6 +41,7 @@ def build(
     *,
     model: str | PathLike[str] | None = None,
     bank: Any = None,
+    depth: Depth | None = None,
     scan: ScanConfig | Mapping[str, Any] | None = None,
     search: SearchConfig | Mapping[str, Any] | None = None,
     answer: AnswerConfig | Mapping[str, Any] | None = None,
@@ -69,7 +71,8 @@ def build(
             store, such as ``s3://bucket/notes``.
         model: Name or path of the model, which each worker loads; None for the embedded default.
         bank: As for `EndogenousIndex.build`; one that must be made is made by one worker.
-        scan: As for `EndogenousIndex.build`, like the next two.
+        depth: As for `EndogenousIndex.build`.
+        scan: As there, like the next two.
         search: Likewise.
         answer: Likewise.
         num_gpus: GPUs of a worker; by default 1 where the cluster has any, else 0.
@@ -95,7 +98,7 @@ def build(
     """
     job = Job(
         model=named_model(model),
-        given=checked(Given(bank, scan, search, answer)),
+        given=checked(Given(bank, scan, search, answer, depth)),
         machines=Machines(
             num_gpus=num_gpus, num_cpus=num_cpus, concurrency=concurrency, options=options
         ),
@@ -136,7 +139,7 @@ def read_into_site(
         raise InputError(f"there is no document to index{why}; give at least one")
     bank = job.given.bank
     if bank is None and site.state is None:
-        bank = make_bank(ray, job.model, sample_of(source), machines)
+        bank = make_bank(ray, job.model, sample_of(source), machines, job.given.depth)
     plan = Plan(
         job.model,
         site.begin(bank, job.given),

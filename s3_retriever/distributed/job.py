@@ -13,6 +13,7 @@ from s3_retriever.engine.opening import Given
 from s3_retriever.engine.resolve import loaded_bank
 from s3_retriever.engine.settings import search_config
 from s3_retriever.errors import InputError
+from s3_retriever.fitting.depth import checked_depth
 from s3_retriever.storage.catalogue import Contents
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def checked(given: Given) -> Given:
     ScanConfig.of(given.scan)
     AnswerConfig.of(given.answer)
     search_config(given.search, {})
+    checked_depth(given.depth, given.bank)
     return given if given.bank is None else replace(given, bank=loaded_bank(given.bank))
 
 

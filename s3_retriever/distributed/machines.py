@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from s3_retriever.distributed.places import Place
     from s3_retriever.distributed.workers import Plan
     from s3_retriever.documents import Document
+    from s3_retriever.fitting.depth import Depth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,13 @@ def failed(what: str, place: Place) -> str:
     )
 
 
-def make_bank(ray: Any, model: str | None, sample: Sequence[Document], machines: Machines) -> Bank:
+def make_bank(
+    ray: Any,
+    model: str | None,
+    sample: Sequence[Document],
+    machines: Machines,
+    depth: Depth | None = None,
+) -> Bank:
     """Let a machine of the cluster find or make the bank of a model.
 
     Raises:
@@ -140,7 +147,7 @@ def make_bank(ray: Any, model: str | None, sample: Sequence[Document], machines:
         num_gpus=machines.num_gpus, num_cpus=machines.num_cpus, **machines.options
     )
     try:
-        bank: Bank = ray.get(task.remote(model, sample))
+        bank: Bank = ray.get(task.remote(model, sample, depth))
     except Exception as error:
         own: S3Error | None = cause_of(error, S3Error)
         raise own or S3Error(f"a worker could not make the bank ({last_line(error)})") from error

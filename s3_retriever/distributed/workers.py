@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from s3_retriever.distributed.places import Place
     from s3_retriever.documents import Document
     from s3_retriever.engine.store import State
+    from s3_retriever.fitting.depth import Depth
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,12 @@ def written_at(place: Place) -> set[tuple[str, str]]:
         return {(entry.id, entry.text) for piece in pieces for entry in piece.contents.entries}
 
 
-def bank_of(model: str | None, documents: Sequence[Document]) -> Bank:
+def bank_of(model: str | None, documents: Sequence[Document], depth: Depth | None = None) -> Bank:
     """The bank of a model that has none given: at hand, or made of documents.
 
     Args:
         model: As for `Plan`.
         documents: Looked at where it must be made.
+        depth: As for `s3_retriever.engine.EndogenousIndex.build`.
     """
-    return resolve_bank(None, resolve_backbone(model, None), documents, False)
+    return resolve_bank(None, resolve_backbone(model, None), documents, False, depth)

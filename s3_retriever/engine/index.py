@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from s3_retriever.engine.corpus import Candidates
     from s3_retriever.engine.intake import OnError
     from s3_retriever.engine.results import IndexStats
+    from s3_retriever.fitting.depth import Depth
     from s3_retriever.searching.filters import Filter
     from s3_retriever.searching.heat import Place
     from s3_retriever.searching.scorer import IndexedText
@@ -92,6 +93,7 @@ class EndogenousIndex(SearchableIndex):
         model: Any = None,
         tokenizer: Any = None,
         bank: Any = None,
+        depth: Depth | None = None,
         scan: ScanConfig | Mapping[str, Any] | None = None,
         search: SearchConfig | Mapping[str, Any] | None = None,
         answer: AnswerConfig | Mapping[str, Any] | None = None,
@@ -113,6 +115,9 @@ class EndogenousIndex(SearchableIndex):
             tokenizer: With a transformers model: its fast tokenizer.
             bank: A `Bank` or the folder of one. None takes the one that ships for this model, or
                 one from the user's cache, or makes and keeps one from these documents.
+            depth: Which of these, where no bank is given: ``"full"`` reads the first third of the
+                model's layers, ``"fast"`` the first sixth, which is half the scan and fewer bytes,
+                for fewer answers found. None is ``"full"``, or what an index at `path` has.
             scan: How documents are read; settings or a dict of them, like the next two.
             search: Defaults of `search`.
             answer: Defaults of `answer`.
@@ -125,7 +130,7 @@ class EndogenousIndex(SearchableIndex):
         Raises:
             InputError: no documents, or some that cannot be indexed. Without `path`, all are
                 checked before any is read. With it: the folder holds an index that was made with
-                another bank or by other chunks.
+                another bank, at another depth or by other chunks. A depth beside a bank.
             IndexFileError: with `path`, as for `save`.
             UnsupportedModelError: a model that cannot serve.
             ModelMismatchError: a bank for another model.
@@ -134,7 +139,7 @@ class EndogenousIndex(SearchableIndex):
         settings = ScanConfig.of(scan), search_config(search, {}), AnswerConfig.of(answer)
         if path is not None:
             backbone = resolve_backbone(model, tokenizer, progress)
-            given = Given(bank, scan, search, answer)
+            given = Given(bank, scan, search, answer, depth)
             skipped = build_into(
                 path, documents, backbone, given, progress=progress, on_error=on_error
             )
@@ -148,7 +153,7 @@ class EndogenousIndex(SearchableIndex):
                 f"there is no document to index{why}; give at least one, or begin with empty()"
             )
         backbone = resolve_backbone(model, tokenizer, progress)
-        bank = resolve_bank(bank, backbone, checked, progress)
+        bank = resolve_bank(bank, backbone, checked, progress, depth)
         index = cls(backbone, State((), bank, *settings))
         index._scan(checked, progress)
         index._skipped = skipped
@@ -161,6 +166,7 @@ class EndogenousIndex(SearchableIndex):
         model: Any = None,
         tokenizer: Any = None,
         bank: Any = None,
+        depth: Depth | None = None,
         scan: ScanConfig | Mapping[str, Any] | None = None,
         search: SearchConfig | Mapping[str, Any] | None = None,
         answer: AnswerConfig | Mapping[str, Any] | None = None,
@@ -173,7 +179,7 @@ class EndogenousIndex(SearchableIndex):
         """
         settings = ScanConfig.of(scan), search_config(search, {}), AnswerConfig.of(answer)
         backbone = resolve_backbone(model, tokenizer, progress)
-        bank = resolve_bank(bank, backbone, (), progress)
+        bank = resolve_bank(bank, backbone, (), progress, depth)
         return cls(backbone, State((), bank, *settings))
 
     def add(

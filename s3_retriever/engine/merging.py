@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from s3_retriever.engine.folder_store import FolderStore, attached_of, header_of
 from s3_retriever.engine.opening import READING
 from s3_retriever.errors import InputError, ModelMismatchError
+from s3_retriever.fitting.depth import told_depth
 from s3_retriever.storage import holding, index_info, join_indexes
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def check_alike(
         )
     if first.bank != second.bank:
         raise InputError(
-            f"{one} and {other} were made with two banks; build one of them again with the bank of "
-            f"the other, such as --bank {one}/bank-…"
+            f"{one} and {other} were made with two banks{_two_depths(first, state)}; build one of "
+            f"them again with the bank of the other, such as --bank {one}/bank-…"
         )
     for name in READING:
         here, there = getattr(first.scan, name), getattr(second.scan, name)
@@ -94,3 +95,9 @@ def check_alike(
                 f"{one} was read with {name}={here!r} and {other} with {name}={there!r}; build one "
                 "of them again as the other"
             )
+
+
+def _two_depths(first: State, state: State) -> str:
+    """The depths of two banks in brackets, where they differ."""
+    told = told_depth(first.bank), told_depth(state.bank)
+    return "" if told[0] == told[1] else f" ({told[0]} and {told[1]})"

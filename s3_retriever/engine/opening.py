@@ -12,6 +12,7 @@ from s3_retriever.engine.resolve import check_model, loaded_bank, resolve_bank
 from s3_retriever.engine.store import State
 from s3_retriever.engine.streaming import Stream
 from s3_retriever.errors import InputError
+from s3_retriever.fitting.depth import checked_depth, depth_of, told_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,12 +37,14 @@ class Given:
         scan: Likewise.
         search: Likewise.
         answer: Likewise.
+        depth: Likewise.
     """
 
     bank: Any = None
     scan: ScanConfig | Mapping[str, Any] | None = None
     search: SearchConfig | Mapping[str, Any] | None = None
     answer: AnswerConfig | Mapping[str, Any] | None = None
+    depth: Any = None
 
 
 class Begun(NamedTuple):
@@ -76,7 +79,8 @@ def open_stream(
         The stream, and all documents, to be given to its `take`.
 
     Raises:
-        InputError: the index was made with another bank or by other chunks than are asked for.
+        InputError: the index was made with another bank, at another depth or by other chunks than
+            are asked for.
         ModelMismatchError: it was made with another model.
         BankError: as for `resolve_bank`.
     """
@@ -87,7 +91,7 @@ def open_stream(
         return Begun(Stream(store, backbone, same), iter(documents))
     held: list[Document] = []
     coming = iter(documents)
-    bank = resolve_bank(given.bank, backbone, _first(coming, held), progress)
+    bank = resolve_bank(given.bank, backbone, _first(coming, held), progress, given.depth)
     return Begun(Stream(store, backbone, begun(bank, given)), chain(held, coming))
 
 
@@ -140,6 +144,7 @@ def taken_up(state: State, given: Given) -> State:
         InputError: the index was made with another bank or by other chunks than are asked for.
         BankError: the folder given for a bank holds none, or a damaged one.
     """
+    _check_depth(state, given)
     scan = _changed(state.scan, given.scan)
     bank = state.bank if given.bank is None else loaded_bank(given.bank)
     if any(getattr(scan, name) != getattr(state.scan, name) for name in READING) or (
@@ -155,6 +160,15 @@ def taken_up(state: State, given: Given) -> State:
         search=_changed(state.search, given.search),
         answer=_changed(state.answer, given.answer),
     )
+
+
+def _check_depth(state: State, given: Given) -> None:
+    wanted = checked_depth(given.depth, given.bank)
+    if given.depth is not None and depth_of(state.bank) != wanted:
+        raise InputError(
+            f"the index there was made with {told_depth(state.bank)} and keeps it, and "
+            f"depth={wanted!r} is asked for; leave the depth out, or choose another folder"
+        )
 
 
 def _told(scan: ScanConfig) -> str:

@@ -13,6 +13,7 @@ from s3_retriever.backbone import Backbone
 from s3_retriever.codec import Bank
 from s3_retriever.errors import InputError, ModelMismatchError
 from s3_retriever.fitting import bank_for
+from s3_retriever.fitting.depth import checked_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +52,11 @@ def resolve_backbone(model: Any, tokenizer: Any, progress: bool = False) -> Back
 
 
 def resolve_bank(
-    bank: Any, backbone: Backbone, documents: Iterable[Document], progress: bool
+    bank: Any,
+    backbone: Backbone,
+    documents: Iterable[Document],
+    progress: bool,
+    depth: Any = None,
 ) -> Bank:
     """Return the bank for a backbone.
 
@@ -61,12 +66,16 @@ def resolve_bank(
         backbone: The model.
         documents: What a new bank is made from; looked at only then.
         progress: Show a bar while one is made.
+        depth: Of the bank that is found or made, ``"fast"`` or ``"full"``; None for the default,
+            or beside a bank.
 
     Raises:
+        InputError: no such depth, or a bank beside it.
         ModelMismatchError: the bank was made for another model.
         BankError: the folder holds no bank, or a damaged one.
     """
-    found = bank_for(backbone, documents, progress) if bank is None else loaded_bank(bank)
+    word = checked_depth(depth, bank)
+    found = bank_for(backbone, documents, progress, word) if bank is None else loaded_bank(bank)
     check_model(backbone, found, "the bank")
     return found
 

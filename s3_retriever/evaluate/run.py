@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from s3_retriever.config import AnswerConfig, ScanConfig
     from s3_retriever.evaluate.rankers.contenders import Contender, Variant
     from s3_retriever.evaluate.rankers.hits import Hit
+    from s3_retriever.fitting.depth import Depth
     from s3_retriever.labelled.sets import LabelledQuestion, LabelledSet
     from s3_retriever.searching.heat import Heat
 
@@ -38,6 +39,7 @@ def evaluate(
     model: Any = None,
     tokenizer: Any = None,
     bank: Any = None,
+    depth: Depth | None = None,
     scan: ScanConfig | None = None,
     answers: bool | AnswerConfig = False,
     limit: int | None = None,
@@ -56,6 +58,7 @@ def evaluate(
         model: As for `EndogenousIndex.build`.
         tokenizer: Likewise.
         bank: Likewise.
+        depth: Likewise.
         scan: How the model reads.
         answers: Let the model answer from what each ranker found; slow. True for the defaults of
             `AnswerConfig` with 32 new tokens.
@@ -73,7 +76,7 @@ def evaluate(
     backbone = resolve_backbone(model, tokenizer, progress)
     runs: list[Run] = []
     for labelled in sets:
-        bench = Bench(labelled.documents, backbone, bank, scan, progress)
+        bench = Bench(labelled.documents, backbone, bank, scan, progress, depth)
         total = sum(len(contender.variants) for contender in taking_part)
         with tqdm(total=total, desc=labelled.name, unit="ranker", disable=not progress) as bar:
             for contender in taking_part:

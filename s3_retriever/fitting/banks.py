@@ -18,6 +18,7 @@ from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.errors import BankError
 from s3_retriever.fitting.calibrate import CalibrateConfig, calibrate, layers_in_reach
+from s3_retriever.fitting.depth import DEFAULT, SHARES
 from s3_retriever.fitting.relevance import fit_relevance
 from s3_retriever.fitting.sentences import fit_sentences
 from s3_retriever.fitting.shipped import builtin_bank
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.backbone import Backbone
     from s3_retriever.codec.sentences import SentenceHead
+    from s3_retriever.fitting.depth import Depth
     from s3_retriever.fitting.sentences import Teacher
     from s3_retriever.labelled import LabelledSet
 
@@ -53,7 +55,9 @@ _SENTENCE_TOKENS = 500_000
 """About as many tokens of the training text, at most, are read again for a sentence head."""
 
 
-def bank_for(backbone: Backbone, documents: Iterable[Document], progress: bool) -> Bank:
+def bank_for(
+    backbone: Backbone, documents: Iterable[Document], progress: bool, depth: Depth = DEFAULT
+) -> Bank:
     """Return the bank for a model: shipped, cached, or made now and kept in the cache.
 
     Args:
@@ -61,20 +65,22 @@ def bank_for(backbone: Backbone, documents: Iterable[Document], progress: bool) 
         documents: What a new bank is trained on, with the package's own texts beside them; looked
             at only then.
         progress: Show bars on standard error.
+        depth: How far the model reads.
 
     Raises:
         BankError: a cached bank is damaged; the message says which folder to delete.
     """
-    bank = bank_at_hand(backbone)
+    bank = bank_at_hand(backbone, depth)
     if bank is not None:
         return bank
-    folder = cached_folder(backbone)
+    folder = cached_folder(backbone, depth)
     if progress:
         line = (
             f"No bank ships for this model: one is made and kept in {folder}, which takes minutes"
         )
         tqdm.write(line, file=sys.stderr)
-    calibration = calibrate(backbone, builtin_sets(), progress=progress)
+    reach = CalibrateConfig(depth=SHARES[depth])
+    calibration = calibrate(backbone, builtin_sets(), reach, progress=progress)
     texts = _some([*(document.text for document in documents), *_at_hand()], AUTOMATIC_TOKENS)
     bank = make_bank(
         backbone,
@@ -89,16 +95,16 @@ def bank_for(backbone: Backbone, documents: Iterable[Document], progress: bool) 
     return bank
 
 
-def bank_at_hand(backbone: Backbone) -> Bank | None:
-    """Return the bank for a model that is shipped or cached, or None.
+def bank_at_hand(backbone: Backbone, depth: Depth = DEFAULT) -> Bank | None:
+    """Return the bank of a depth for a model that is shipped or cached, or None.
 
     Raises:
         BankError: a cached bank is damaged; the message says which folder to delete.
     """
-    bank = builtin_bank(backbone)
+    bank = builtin_bank(backbone, depth)
     if bank is not None:
         return bank
-    folder = cached_folder(backbone)
+    folder = cached_folder(backbone, depth)
     if not (folder / "bank.json").is_file():  # the last file of a bank that was saved whole
         return None
     try:
@@ -107,16 +113,16 @@ def bank_at_hand(backbone: Backbone) -> Bank | None:
         raise BankError(f"{error}; delete {folder} to have it made anew") from error
 
 
-def taps_at_hand(backbone: Backbone) -> tuple[list[Tap], bool]:
+def taps_at_hand(backbone: Backbone, depth: Depth = DEFAULT) -> tuple[list[Tap], bool]:
     """Where a model's keys are read: by its bank, or, without one, all that calibration tries.
 
     Returns:
         The taps, and whether they come from a bank.
     """
-    bank = bank_at_hand(backbone)
+    bank = bank_at_hand(backbone, depth)
     if bank is not None:
         return list(bank.calibration.taps), True
-    layers = layers_in_reach(backbone.spec, CalibrateConfig().depth)
+    layers = layers_in_reach(backbone.spec, SHARES[depth])
     heads = range(backbone.spec.kv_heads)
     return [Tap(layer, head) for layer in layers for head in heads], False
 
@@ -133,10 +139,11 @@ def _keep(bank: Bank, folder: Path) -> None:
         )
 
 
-def cached_folder(backbone: Backbone) -> Path:
+def cached_folder(backbone: Backbone, depth: Depth = DEFAULT) -> Path:
     """Where a bank made for a model is kept: the user's cache, by the model's fingerprint."""
     last = Tap(backbone.spec.readable[-1], 0)
-    return cache_folder() / "banks" / backbone.fingerprint([last])[:32]
+    name = backbone.fingerprint([last])[:32]
+    return cache_folder() / "banks" / (name if depth == DEFAULT else f"{name}-{depth}")
 
 
 def make_bank(

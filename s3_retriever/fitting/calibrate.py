@@ -21,6 +21,7 @@ from s3_retriever.backbone import Head, Tap
 from s3_retriever.codec import Calibration
 from s3_retriever.config import Config, ScanConfig
 from s3_retriever.errors import InputError
+from s3_retriever.fitting.depth import DEFAULT, SHARES
 from s3_retriever.fitting.places import fit_places
 from s3_retriever.labelled.sets import builtin_sets
 from s3_retriever.reading.keys import key_blocks
@@ -60,7 +61,7 @@ class CalibrateConfig(Config):
         scan: How text is read.
     """
 
-    depth: float = Field(default=1 / 3, gt=0, le=1)
+    depth: float = Field(default=SHARES[DEFAULT], gt=0, le=1)
     heads: int = Field(default=6, ge=1)
     l1: float = Field(default=0.01, ge=0)
     place_questions: int = Field(default=3000, ge=0)

@@ -6,19 +6,24 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from s3_retriever.codec import Bank
+from s3_retriever.fitting.depth import DEFAULT, depth_of
 
 if TYPE_CHECKING:
     from s3_retriever.backbone import Backbone
+    from s3_retriever.fitting.depth import Depth
 
 
-def builtin_bank(backbone: Backbone) -> Bank | None:
-    """Return the bank that ships for a model, or None."""
-    root = resources.files("s3_retriever") / "data" / "banks"
-    with resources.as_file(root) as path:
+ROOT = resources.files("s3_retriever") / "data" / "banks"
+"""Holds a folder for each bank."""
+
+
+def builtin_bank(backbone: Backbone, depth: Depth = DEFAULT) -> Bank | None:
+    """Return the bank of a depth that ships for a model, or None."""
+    with resources.as_file(ROOT) as path:
         for folder in sorted(path.iterdir()) if path.is_dir() else ():
             if not (folder / "bank.json").is_file():
                 continue
             bank = Bank.load(folder)
-            if bank.fits(backbone):
+            if depth_of(bank) == depth and bank.fits(backbone):
                 return bank
     return None

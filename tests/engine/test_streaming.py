@@ -180,7 +180,7 @@ def test_a_bank_that_must_be_made_is_made_of_the_first(
 ) -> None:
     seen: list[str] = []
 
-    def resolve(given: Any, backbone: Any, documents: Any, progress: bool) -> Bank:
+    def resolve(given: Any, backbone: Any, documents: Any, *_: Any) -> Bank:
         seen.extend(document.id for document in documents)
         return bank
 

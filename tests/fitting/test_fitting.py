@@ -27,6 +27,7 @@ from s3_retriever.fitting import (
     make_bank,
 )
 from s3_retriever.fitting.calibrate import fit_weights
+from s3_retriever.fitting.depth import depth_of
 from s3_retriever.labelled.sets import Evidence
 from s3_retriever.reading.keys import key_blocks
 from small_corpus import NAMES, QUESTIONS, SOURCES
@@ -229,6 +230,21 @@ def test_a_bank_is_made_once_for_each_model(
 
 
 @pytest.mark.slow
+def test_a_bank_of_half_the_depth_is_kept_beside_the_other(
+    small: Path, tiny_backbone: Backbone
+) -> None:
+    made = {
+        depth: bank_for(tiny_backbone, DOCUMENTS, progress=False, depth=depth)
+        for depth in ("full", "fast")
+    }
+    assert {tap.layer for tap in made["fast"].calibration.taps} == {0}
+    assert [depth_of(bank) for bank in made.values()] == ["full", "fast"]
+    folders = sorted(folder.name for folder in small.iterdir())
+    assert folders[1] == f"{folders[0]}-fast"
+    assert Bank.load(small / folders[1]).digest() == made["fast"].digest()
+
+
+@pytest.mark.slow
 def test_making_a_bank_is_told_in_words_and_bars(
     small: Path, tiny_backbone: Backbone, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -293,6 +309,10 @@ def test_the_default_model_has_a_shipped_bank(
     bank = bank_for(default_backbone, DOCUMENTS, progress=False)
     assert not small.exists()
     assert max(tap.layer for tap in bank.calibration.taps) < default_backbone.spec.layers / 2
+    half = bank_for(default_backbone, DOCUMENTS, progress=False, depth="fast")
+    assert max(tap.layer for tap in half.calibration.taps) < default_backbone.spec.layers / 6
+    for part in (half.residual, half.sentences, half.relevance, half.calibration.places):
+        assert part is not None
     assert builtin_bank(tiny_backbone) is None
 
 

@@ -17,28 +17,38 @@ HEADS = (Head(0, 1), Head(1, 2), Head(2, 0))
 LATENTS, K = 64, 4
 
 
-def make_bank(backbone: Backbone, seed: int = 0) -> Bank:
-    """Three one-tap SAEs of 64 latents, 4 of which are kept, over the first three layers."""
+def make_bank(
+    backbone: Backbone, seed: int = 0, layers: int = 3, depth: float | None = None
+) -> Bank:
+    """One-tap SAEs of 64 latents, 4 of which are kept, one in each of the first layers.
+
+    Args:
+        backbone: The model.
+        seed: Of the latents.
+        layers: How many are read, of at most three.
+        depth: Share of the layers that the bank says it was calibrated for.
+    """
+    taps, heads = TAPS[:layers], HEADS[:layers]
     size = backbone.spec.head_dim
     random = torch.Generator().manual_seed(seed)
-    eye = torch.eye(size).expand(len(TAPS), size, size).clone()
+    eye = torch.eye(size).expand(len(taps), size, size).clone()
     calibration = Calibration(
-        taps=TAPS,
-        heads=HEADS,
+        taps=taps,
+        heads=heads,
         group=backbone.spec.heads // backbone.spec.kv_heads,
-        head_weights=torch.ones(len(HEADS)),
-        key_mean=torch.zeros(len(TAPS), size),
-        query_mean=torch.zeros(len(HEADS), size),
+        head_weights=torch.ones(len(heads)),
+        key_mean=torch.zeros(len(taps), size),
+        query_mean=torch.zeros(len(heads), size),
         whiten=eye,
         unwhiten=eye,
         scaling=backbone.spec.scaling,
-        metadata={"made": "for a test"},
+        metadata={"made": "for a test"} | ({} if depth is None else {"depth": depth}),
     )
-    saes = tuple(_make_sae(tap, size, random) for tap in TAPS)
+    saes = tuple(_make_sae(tap, size, random) for tap in taps)
     return Bank(
         calibration=calibration,
         saes=saes,
-        fingerprint=backbone.fingerprint(TAPS),
+        fingerprint=backbone.fingerprint(taps),
         model_name="tiny",
         metadata={},
     )

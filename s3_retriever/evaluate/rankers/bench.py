@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from s3_retriever.codec import Bank
     from s3_retriever.documents import Document
     from s3_retriever.evaluate.rankers.embedders import Embedder
+    from s3_retriever.fitting.depth import Depth
     from s3_retriever.reading.leads import Lead
     from s3_retriever.reading.questions import Question
     from s3_retriever.text.names import Naming
@@ -46,6 +47,7 @@ class Bench:
         bank: As for `EndogenousIndex.build`.
         scan: How the model reads.
         progress: Show bars on standard error.
+        depth: As for `EndogenousIndex.build`.
 
     Attributes:
         memo: Holds what was made; its clock charges every user the full price.
@@ -58,18 +60,19 @@ class Bench:
         bank: Any = None,
         scan: ScanConfig | None = None,
         progress: bool = False,
+        depth: Depth | None = None,
     ) -> None:
         self.documents = tuple(documents)
         self.backbone = backbone
         self.scan = scan or ScanConfig()
         self.memo = Memo()
-        self._bank = bank
+        self._bank, self._depth = bank, depth
         self._progress = progress
 
     @cached_property
     def bank(self) -> Bank:
         """The autoencoders of the model."""
-        return resolve_bank(self._bank, self.backbone, self.documents, self._progress)
+        return resolve_bank(self._bank, self.backbone, self.documents, self._progress, self._depth)
 
     @cached_property
     def places(self) -> tuple[TokenCodes, ...]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from s3_retriever.config import ScanConfig
     from s3_retriever.documents import Document, Draft
     from s3_retriever.engine.intake import OnError
+    from s3_retriever.fitting.depth import Depth
     from s3_retriever.searching.filters import Filter
 
 
@@ -109,6 +110,7 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
         model: Any = None,
         tokenizer: Any = None,
         bank: Bank | str | Path | None = None,
+        depth: Depth | None = None,
         scan: ScanConfig | Mapping[str, Any] | None = None,
         progress: bool = True,
         on_error: OnError = "raise",
@@ -122,6 +124,9 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
             model: A loaded model of transformers, a name or path, or ``None`` for the default.
             tokenizer: The model's fast tokenizer, where `model` is a loaded model.
             bank: SAEs and calibration, or their folder; ``None`` finds or makes one for the model.
+            depth: Of that one: ``"full"``, or ``"fast"``, which reads half as many layers, for
+                fewer answers found; ``None`` is ``"full"``. A saved index keeps its
+                own.
             scan: How the text is read.
             progress: Show a progress bar.
             on_error: What becomes of documents that cannot be indexed: ``"raise"`` names them all
@@ -140,6 +145,7 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
             model=model,
             tokenizer=tokenizer,
             bank=bank,
+            depth=depth,
             scan=scan,
             progress=progress,
             on_error=on_error,
@@ -179,12 +185,14 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
         model: Any = None,
         tokenizer: Any = None,
         bank: Bank | str | Path | None = None,
+        depth: Depth | None = None,
         scan: ScanConfig | Mapping[str, Any] | None = None,
         progress: bool = True,
         **settings: Any,
     ) -> Self:
         """Begin with no documents, to insert into; arguments are those of `from_documents`."""
-        build = {"model": model, "tokenizer": tokenizer, "bank": bank, "scan": scan}
+        build = {"model": model, "tokenizer": tokenizer, "bank": bank, "depth": depth}
+        build["scan"] = scan
         reject_unknown(settings, (*_SETTINGS, *build, "progress"), cls.__name__)
         search = search_config(None, _search_settings(settings))
         index = EndogenousIndex.empty(**build, search=search, progress=progress)
@@ -299,7 +307,7 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
 
 
 _NAMES = {"k": "similarity_top_k"}
-_BUILD = ("model", "tokenizer", "bank", "scan", "progress", "on_error")
+_BUILD = ("model", "tokenizer", "bank", "depth", "scan", "progress", "on_error")
 _FRAMEWORK = ("callback_manager", "object_map", "objects", "verbose")
 _SETTINGS = (*(_NAMES.get(name, name) for name in SETTINGS), "filters", "score", *_FRAMEWORK)
 
