@@ -50,7 +50,7 @@ def share_of(depth: str) -> float:
     """The share of the layers that a word or a number says."""
     from s3_retriever.fitting.depth import SHARES
 
-    words: dict[str, float] = {**SHARES}
+    words = {str(word): share for word, share in SHARES.items()}
     try:
         return words[depth] if depth in words else float(depth)
     except ValueError as error:

@@ -56,17 +56,20 @@ class Made(NamedTuple):
     Attributes:
         model: Its name.
         bank: Digest of the bank.
+        depth: The bank's, in words.
         scan: How documents were read.
     """
 
     model: str
     bank: str
+    depth: str
     scan: ScanConfig
 
     @classmethod
     def of(cls, state: State) -> Made:
         """By what a state was made."""
-        return cls(state.bank.model_name or "unknown", state.bank.digest(), state.scan)
+        bank = state.bank
+        return cls(bank.model_name or "unknown", bank.digest(), told_depth(bank), state.scan)
 
 
 def check_alike(
@@ -84,8 +87,9 @@ def check_alike(
             "build one of them again with the model of the other"
         )
     if first.bank != second.bank:
+        depths = "" if first.depth == second.depth else f" ({first.depth} and {second.depth})"
         raise InputError(
-            f"{one} and {other} were made with two banks{_two_depths(first, state)}; build one of "
+            f"{one} and {other} were made with two banks{depths}; build one of "
             f"them again with the bank of the other, such as --bank {one}/bank-…"
         )
     for name in READING:
@@ -95,9 +99,3 @@ def check_alike(
                 f"{one} was read with {name}={here!r} and {other} with {name}={there!r}; build one "
                 "of them again as the other"
             )
-
-
-def _two_depths(first: State, state: State) -> str:
-    """The depths of two banks in brackets, where they differ."""
-    told = told_depth(first.bank), told_depth(state.bank)
-    return "" if told[0] == told[1] else f" ({told[0]} and {told[1]})"
