@@ -125,8 +125,8 @@ def longbench() -> str:
         ["S3 + BM25 less this", "", "", *(_interval(row["ours_to_this"], "+") for row in rows)],
     ]
     told = (
-        f"{made['items']} of {made['items_chosen']} items, the shortest first; "
-        f"{made['model']['name']}, {made['budget']:,} tokens retrieved, window {made['window']:,}:"
+        f"{made['items']} of {made['items_chosen']} items, the shortest first; {made['budget']:,} "
+        f"tokens retrieved, window {made['window']:,}:"
     )
     lines = map(_line, [heads, ["---"] * len(heads), *tasks, *below])
     return "\n".join([told, "", *lines])

@@ -132,7 +132,7 @@ def test_tables_show_a_report(tmp_path, monkeypatch):
     assert tables.longbench() == tables.longbench_hops() == tables.NOT_RUN
     hops = {"in_context": 1.0, "nll": 2.0, "kl": 0.25}
     items = [outcome("hotpotqa", n, 0.5, 0.25 * n, **hops) for n in range(4)]
-    made = {"model": {"name": "tiny"}, "budget": 100, "window": 1000, "items_chosen": 9}
+    made = {"budget": 100, "window": 1000, "items_chosen": 9}
     text = json.dumps({**made, **report(items, OURS)})
     (tmp_path / "longbench-cpu.json").write_text(text, encoding="utf-8")
     told, _, heads, _, hotpotqa, mean, tokens, retention, less = tables.longbench().splitlines()
