@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 
 # Tests compute with small matrices, for which threads only wait for one another.
 test quick: export OMP_NUM_THREADS ?= 1
-TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
+TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(TOGETHER)

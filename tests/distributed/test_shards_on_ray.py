@@ -29,7 +29,7 @@ def whole(tiny_backbone: Backbone) -> EndogenousIndex:
 def opened(
     whole: EndogenousIndex, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[ShardedIndex, EndogenousIndex]]:
-    paths = split(whole, tmp_path_factory.mktemp("ray"), 3, 5)
+    paths = split(whole, tmp_path_factory.mktemp("ray"), 2, 5)
     many = ShardedIndex.open(
         paths, model=whole.backbone, address="local", options={"num_cpus": 0}, timeout=120
     )
