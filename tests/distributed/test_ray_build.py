@@ -103,7 +103,7 @@ def test_a_worker_that_dies_over_half_a_segment_in_a_bucket(
     bucket, root = Bucket(kills_once=str(died)), str(tmp_path / "store" / "all.s3")
     rows = [{"id": d.id, "text": d.text, **d.metadata} for d in DOCUMENTS]
     texts = ray.data.from_items(rows, override_num_blocks=4)
-    report = distributed.build(texts, root, filesystem=bucket, **given)
+    report = distributed.build(texts, root, filesystem=bucket, **{**given, "bank": None})
     assert died.exists()
     assert sorted(report.read) == [document.id for document in DOCUMENTS]
     folder = distributed.download(root, tmp_path / "here", filesystem=bucket)
