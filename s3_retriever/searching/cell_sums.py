@@ -68,35 +68,3 @@ class ReadSums:
 def joined_read_sums(values: Sequence[ReadSums]) -> ReadSums:
     """Those of several texts."""
     return ReadSums(added([own.taken for own in values]), joined_sums([own.sum for own in values]))
-
-
-@dataclass(frozen=True, eq=False)
-class Powers:
-    """Sums of numbers and of their squares.
-
-    Attributes:
-        count: How many there are.
-        first: ``f64[H]``, their sum.
-        second: ``f64[H]``, that of their squares.
-    """
-
-    count: int
-    first: Tensor
-    second: Tensor
-
-    @classmethod
-    def of(cls, rows: Tensor) -> Self:
-        """Of ``f64[…, H]``, over the first dimension."""
-        return cls(len(rows), rows.sum(0), rows.square().sum(0))
-
-
-def joined_powers(values: Sequence[Sequence[Powers]]) -> list[Powers]:
-    """Those of several texts, which have several each."""
-    return [
-        Powers(
-            sum(own.count for own in each),
-            added([own.first for own in each]),
-            added([own.second for own in each]),
-        )
-        for each in zip(*values, strict=True)
-    ]

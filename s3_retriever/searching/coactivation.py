@@ -10,7 +10,7 @@ from torch import Tensor
 
 from s3_retriever.searching.fusion import standardise
 from s3_retriever.searching.group import added
-from s3_retriever.searching.postings import Postings
+from s3_retriever.searching.postings import Postings, rarity_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ class CoactivationScorer:
         own = [frequency[at] for frequency, at in zip(frequencies, places, strict=True)]
         known = iter(self._group.merged(own, _added_each))
         for weights, at in zip(found, places, strict=True):
-            weights[at] *= 1 / (np.log1p(next(known)) + 1)
+            weights[at] *= rarity_of(next(known))
         return found
 
 

@@ -9,6 +9,7 @@ inside a cell. For the best sentences the codes are read; their part of the sum 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from s3_retriever.searching.attention import CodedQueries
-from s3_retriever.searching.cell_sums import Powers, ReadSums, joined_powers, joined_read_sums
+from s3_retriever.searching.cell_sums import ReadSums, joined_read_sums
 from s3_retriever.searching.cells import CellPostings
 from s3_retriever.searching.fusion import standardise
 from s3_retriever.searching.group import LogSum, largest
@@ -46,6 +47,10 @@ LEAD_CANDIDATES = 100
 
 _BLOCK_NUMBERS = 2**24
 _CANDIDATE_TOKENS = 2**15  # for the size of blocks: about what candidates hold
+
+
+def _joined_each(values: Sequence[Sequence[Moments]]) -> list[Moments]:
+    return [joined_moments(each) for each in zip(*values, strict=True)]
 
 
 class CellAttention:
@@ -181,14 +186,11 @@ class FirstLook:
         """
         exact, sample = self._exact(candidates, weighing)
         rest = ~np.isin(self._whole.sample(weighing.reach).numbers, candidates)
-        own = Powers.of(exact), Powers.of(sample[torch.from_numpy(rest)])
-        known, sampled = self._group.merged(own, joined_powers)
-        count = self._text.all_sentences
-        others = (count - known.count) / max(sampled.count, 1)
-        mean = (known.first + others * sampled.first) / count
-        square = (known.second + others * sampled.second) / count
-        spread = (square - mean.square()).clamp_min(0).sqrt().clamp_min(1e-9)
-        return ((exact - mean) / spread).float() @ self._calibration.head_shares
+        own = Moments.of(exact), Moments.of(sample[torch.from_numpy(rest)])
+        known, sampled = self._group.merged(own, _joined_each)
+        others = replace(sampled, count=self._text.all_sentences - known.count)
+        whole = joined_moments([known, others])
+        return whole.standardised(exact).float() @ self._calibration.head_shares
 
     def _exact(self, candidates: np.ndarray, weighing: Weighing) -> tuple[Tensor, Tensor]:
         """Sums of smoothed shares, of candidates ``f64[C, H]`` and the sample ``f64[S, H]``.

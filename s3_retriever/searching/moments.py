@@ -67,7 +67,7 @@ def joined_moments(values: Sequence[Moments]) -> Moments:
     if len(values) == 1:
         return values[0]
     count = sum(own.count for own in values)
-    shares = [own.count / count for own in values]
+    shares = [own.count / max(count, 1) for own in values]
     means = [own.mean.double() for own in values]
     mean = torch.stack([share * own for share, own in zip(shares, means, strict=True)]).sum(0)
     apart = [

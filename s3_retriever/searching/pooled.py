@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from s3_retriever.codec.query_weights import QueryWeights
+from s3_retriever.searching.postings import rarity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,12 +136,11 @@ def _active(bank: Bank, codes: Codes) -> tuple[Tensor, Tensor]:
 
 
 def _rarity(text: IndexedText) -> np.ndarray:
-    """``f64[L]``: ``1 / (log(1 + tokens) + 1)`` of each latent, by the tokens it is active at."""
+    """``f64[L]``: of each latent, by the tokens it is active at."""
     size = sum(sae.n_latents for sae in text.bank.saes)
     counts = np.zeros(size, dtype=np.int64)
     for begin in range(0, len(text.codes), _BLOCK_TOKENS):
         some = text.codes.rows(slice(begin, begin + _BLOCK_TOKENS))
         active, values = _active(text.bank, some)
         counts += np.bincount(active[values > 0].numpy(), minlength=size)
-    rarity: np.ndarray = 1 / (np.log1p(counts) + 1)
-    return rarity
+    return rarity_of(counts)

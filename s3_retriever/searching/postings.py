@@ -92,6 +92,12 @@ class Postings:
         return frequency
 
 
+def rarity_of(frequency: np.ndarray) -> np.ndarray:
+    """``f64[n]``: ``1 / (log(1 + freq) + 1)`` of latents, the IDF of arXiv 2601.17702."""
+    rarity: np.ndarray = 1 / (np.log1p(frequency) + 1)
+    return rarity
+
+
 def _invert(bank: Bank, codes: JoinedCodes, first: int, last: int) -> list[Run]:
     """A run for each SAE, of the tokens from `first` to `last`."""
     some = codes.rows(slice(first, last))
