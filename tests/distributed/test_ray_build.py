@@ -50,6 +50,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Backbone) -
     made = Cluster(True, head_node_args=machine)
     try:
         made.add_node(**machine)
+        ray.init(address=made.address, log_to_driver=False)  # or Ray Data connects to it by guess
         yield made.address
     finally:
         ray.shutdown()
@@ -79,19 +80,20 @@ def test_the_command_makes_the_index_of_one_process(
         (tmp_path / "texts" / f"{document.id}.txt").write_text(document.text, encoding="utf-8")
 
     def run(*argv: str) -> dict[str, Any]:
-        code = main(["index", "--sync", str(tmp_path / "texts"), "--json", *argv, *tiny_options])
+        code = main(["index", "--sync", str(tmp_path / "texts"), "--json", *argv])
         out, err = capsys.readouterr()
         assert code == 0, err
         return dict(json.loads(out))
 
     plain, many = str(tmp_path / "plain.s3"), str(tmp_path / "many.s3")
-    one = run("-o", plain)
-    two = run("-o", many, "--ray", cluster, "--workers", "2")
+    model, bank = tiny_options[:2], tiny_options[2:]
+    one = run("-o", plain, *model, *bank)
+    two = run("-o", many, *model, "--ray", cluster, "--workers", "2")  # which finds the bank itself
     same = ("read", "documents", "characters", "tokens", "forgotten")
     assert [two[name] for name in same] == [one[name] for name in same]
     assert found(many, tiny_options[1]) == found(plain, tiny_options[1])
     (tmp_path / "texts" / f"{DOCUMENTS[0].id}.txt").unlink()
-    again = run("-o", many, "--ray", cluster)
+    again = run("-o", many, *model, "--ray", cluster)
     assert (again["read"], again["documents"]) == (0, len(DOCUMENTS) - 1)
     assert again["forgotten"] == [f"{DOCUMENTS[0].id}.txt"]
 
@@ -103,7 +105,7 @@ def test_a_worker_that_dies_over_half_a_segment_in_a_bucket(
     bucket, root = Bucket(kills_once=str(died)), str(tmp_path / "store" / "all.s3")
     rows = [{"id": d.id, "text": d.text, **d.metadata} for d in DOCUMENTS]
     texts = ray.data.from_items(rows, override_num_blocks=4)
-    report = distributed.build(texts, root, filesystem=bucket, **{**given, "bank": None})
+    report = distributed.build(texts, root, filesystem=bucket, **given)
     assert died.exists()
     assert sorted(report.read) == [document.id for document in DOCUMENTS]
     folder = distributed.download(root, tmp_path / "here", filesystem=bucket)
