@@ -7,9 +7,9 @@
     python benchmarks/quality.py SET... --part bytes
     python benchmarks/quality.py SET... --model gemma.gguf --name gemma    # another model
     python benchmarks/quality.py SET... --part depth
-    python benchmarks/quality.py SET... --part scan        # depth="fast" beside depth="full"
     python benchmarks/quality.py SET... --part static --corpora CORPORA    # keys without reading
-    python benchmarks/quality.py SET... --part rivals --embedding FOLDER --sizes 400    # another's
+    python benchmarks/quality.py SET... --part rivals      # both depths beside embedding models:
+        --embedding FOLDER --vectors FOLDER --sizes 400
 
 SET is a folder with documents.jsonl and questions.jsonl (`s3-retriever eval --help`). Every third
 question is left to choose_constants.py, and no table has it. The bank without whitening is made by
@@ -232,15 +232,16 @@ def finer(bits: int, bench: Bench) -> Ranker:
 
 
 def rivals(folders: Sequence[Path], kept: Path | None, sizes: Sequence[str]) -> list[Contender]:
-    """Ours, BM25, and embedding models alone and with BM25, at chunks of some sizes."""
+    """Ours at both depths, and BM25 and embedding models, which are also fused.
+
+    The models that are given have chunks of some sizes only.
+    """
     known = contenders()
     small = [known[name] for name in ("bm25", "embedding", "bm25+embedding")]
     models = [KeptVectors(folder, kept) if kept else folder for folder in folders]
     large = [row for model in models for row in embedding(model)]
-    return [
-        *(known[name] for name in ("attention+bm25", "attention")),
-        *(replace(row, variants=at_sizes(row.variants, sizes)) for row in (*small, *large)),
-    ]
+    limited = [replace(row, variants=at_sizes(row.variants, sizes)) for row in large]
+    return [*by_scan(), *small, *limited]
 
 
 def at_sizes(variants: Sequence[Variant], sizes: Sequence[str]) -> tuple[Variant, ...]:
@@ -394,7 +395,6 @@ def main(args: argparse.Namespace) -> None:
         "hop": by_leads,
         "bytes": by_bytes,
         "depth": by_depth,
-        "scan": by_scan,
         "static": lambda: static(args.corpora, args.characters),
         "rivals": lambda: rivals(args.embedding, args.vectors, args.sizes.split(",")),
     }
@@ -450,7 +450,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sets", nargs="+", metavar="SET")
-    parts = ("main", "ablation", "meaning", "hop", "bytes", "depth", "scan", "static", "rivals")
+    parts = ("main", "ablation", "meaning", "hop", "bytes", "depth", "static", "rivals")
     parser.add_argument("--part", choices=parts, default="main")
     parser.add_argument("--banks", type=Path, help="made by variant_banks.py")
     parser.add_argument("--corpora", type=Path, help="as of train_default_bank.py, for static keys")
