@@ -7,10 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from longbench_metrics import score
 from longbench_tasks import fitted
 
 from s3_retriever.answering.generator import TextGenerator
+from s3_retriever.backbone.modes import evaluating
 from s3_retriever.documents import Document
 from s3_retriever.evaluate.answers import divergence, log_probabilities
 from s3_retriever.evaluate.metrics import answer_in
@@ -183,6 +185,8 @@ class Asked:
 
     def _answer(self, prompt: str) -> str:
         """Greedily; where only its first line counts, no more of it."""
+        if self._item.task.line:
+            return self._line(prompt)
         pieces = self._generator.stream(prompt, max_new_tokens=self._item.task.max_new_tokens)
         answer = ""
         for piece in pieces:
@@ -190,6 +194,26 @@ class Asked:
             if self._item.task.examples and "\n" in answer.lstrip("\n"):
                 break
         return answer
+
+    def _line(self, prompt: str) -> str:
+        """Greedily to the end of the line, which the first token is not."""
+        backbone = self._generator.backbone
+        ids = torch.tensor([self._generator.encode(prompt)], device=backbone.device)
+        own = backbone.model.generation_config.eos_token_id
+        ends = {backbone.tokenizer.encode("\n", add_special_tokens=False)[-1]}
+        ends |= set(own if isinstance(own, list) else [own]) - {None}
+        with backbone.lock, evaluating(backbone.model):
+            made = backbone.model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=False,
+                min_new_tokens=1,
+                max_new_tokens=self._item.task.max_new_tokens,
+                eos_token_id=sorted(ends),
+                pad_token_id=min(ends),
+            )
+        written: str = backbone.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)
+        return written
 
     @cached_property
     def _right(self) -> list[int]:

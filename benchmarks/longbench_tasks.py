@@ -50,6 +50,7 @@ class Task:
         metric: How an answer is measured.
         examples: The context shows worked examples: the prompt is continued without a chat
             template, and the answer is its first line.
+        line: An answer is asked for that ends with its line, whose first token is no line break.
         hops: A question whose answer takes several passages.
     """
 
@@ -58,6 +59,7 @@ class Task:
     max_new_tokens: int
     metric: Metric
     examples: bool = False
+    line: bool = False
     hops: bool = False
 
     def written(self, context: str, asked: str) -> str:
@@ -151,6 +153,7 @@ TASKS = {
             128,
             "rouge",
             examples=True,
+            line=True,
         ),
         Task(
             "passage_count",
