@@ -11,7 +11,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
@@ -37,7 +40,7 @@ def quality(part: str, *, costs: bool = False) -> str:
         costs: Add bytes a token and milliseconds of a search, where they were measured.
     """
     made = json.loads((RESULTS / f"quality-{part}.json").read_text(encoding="utf-8"))
-    metric, names = made["metric"], [labelled["name"] for labelled in made["sets"]]
+    metric, names = made["metric"], _in_order(labelled["name"] for labelled in made["sets"])
     compared = any(row["difference"] for row in made["rows"])
     costs = costs and all("cost" in row for row in made["rows"])
     heads = ["ranker", *(SHORT.get(name, name) for name in names), "mean"]
@@ -68,9 +71,10 @@ def hop() -> str:
     """How many questions of each set the second hop answers better and worse, as Markdown."""
     made = json.loads((RESULTS / "quality-meaning.json").read_text(encoding="utf-8"))
     (without,) = (row for row in made["rows"] if row["title"] == "no second hop")
-    names = [labelled["name"] for labelled in made["sets"]]
+    asked = {labelled["name"]: str(labelled["questions"]) for labelled in made["sets"]}
+    names = _in_order(asked)
     counts = [without["against_first"][name] for name in names]
-    questions = [str(labelled["questions"]) for labelled in made["sets"]]
+    questions = [asked[name] for name in names]
     heads = ["with the second hop", *(SHORT.get(name, name) for name in names)]
     rows = [
         ["questions", *questions],
@@ -161,6 +165,12 @@ def _longbench() -> dict[str, Any]:
     file = RESULTS / "longbench-cpu.json"
     made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return made
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Sets in the order of `SHORT`, and those that are not there behind."""
+    known = [*SHORT]
+    return sorted(names, key=lambda name: known.index(name) if name in SHORT else len(known))
 
 
 def _titled(row: dict[str, Any]) -> str:
