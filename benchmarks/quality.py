@@ -402,13 +402,15 @@ def main(args: argparse.Namespace) -> None:
         [test_split(load_set(folder)) for folder in args.sets],
         rankers[args.part](),
         model=args.model,
+        bank=args.bank,
         limit=args.limit,
         seed=args.seed,
         progress=sys.stderr.isatty(),
     )
     print(tables(found))
     names = ["python", "benchmarks/quality.py", *(Path(folder).name for folder in args.sets)]
-    folders = {str(folder): folder.name for folder in (*args.embedding, args.vectors) if folder}
+    given = (*args.embedding, args.vectors, args.bank)
+    folders = {str(folder): folder.name for folder in given if folder}
     folders |= {str(args.corpora): "CORPORA"}
     options = [folders.get(item, item) for item in sys.argv[1:] if item not in args.sets]
     made = in_short(found, [*names, *options])
@@ -456,6 +458,7 @@ if __name__ == "__main__":
     parser.add_argument("--corpora", type=Path, help="as of train_default_bank.py, for static keys")
     parser.add_argument("--characters", type=int, default=2_000_000, help="of that, about")
     parser.add_argument("--model", help="as for s3-retriever eval")
+    parser.add_argument("--bank", type=Path, help="of that model; default: as for its first index")
     parser.add_argument("--rankers", help="of the main table, by name; default: ten of them")
     parser.add_argument(
         "--embedding", type=Path, action="append", default=[], help="folder of a rival's model"
