@@ -8,15 +8,11 @@ leave the passage to the others.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from s3_retriever.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 OUTPUTS = 5
 """A token's own logit, and those of a boundary behind or before it; see `parse_logits`."""
@@ -59,14 +55,14 @@ class PlaceHead:
         """
         count = len(queries)
         rows = queries.flatten(1).float() @ self.weight + self.bias[:OUTPUTS]
-        parses = parse_logits(rows[None], self.bias[OUTPUTS], [count])[0].softmax(0)
+        parses = parse_logits(rows[None], self.bias[OUTPUTS], torch.tensor([count]))[0].softmax(0)
         in_front = parses[1:count].flip(0).cumsum(0).flip(0)  # token t is among the first m
         behind = parses[count:].cumsum(0)  # token t + 1 is among the last m
         last = int((in_front > 0.5).sum())
         return slice(0, last) if last else slice(count - int((behind > 0.5).sum()), count)
 
 
-def parse_logits(rows: Tensor, none: Tensor, lengths: Sequence[int]) -> list[Tensor]:
+def parse_logits(rows: Tensor, none: Tensor, lengths: Tensor) -> Tensor:
     """Logits of the parses of several questions.
 
     Args:
@@ -74,19 +70,17 @@ def parse_logits(rows: Tensor, none: Tensor, lengths: Sequence[int]) -> list[Ten
             last of one in front, of being the first behind one, of being the last before one
             behind, and of being the first of one.
         none: ``f32[]``, of no clause.
-        lengths: Tokens of each question, at most n.
+        lengths: ``int64[Q]``, tokens of each question, at most n.
 
     Returns:
-        ``f32[2n - 1]`` each: no clause, the first 1 to n - 1 tokens, all but the first 1 to n - 1.
+        ``f32[Q, 2n - 1]``: no clause, the first 1 to n - 1 tokens, all but the first 1 to n - 1;
+        minus infinity where a question has no more tokens.
     """
     inside, last, after, before, first = rows.unbind(2)
     total = inside.cumsum(1)
-    found = []
-    for number, count in enumerate(lengths):
-        own, at, past = total[number, : count - 1], slice(0, count - 1), slice(1, count)
-        front = own + last[number, at] + after[number, past]
-        rest = total[number, count - 1] - own
-        found.append(
-            torch.cat([none.view(1), front, rest + before[number, at] + first[number, past]])
-        )
-    return found
+    own, whole = total[:, :-1], total.gather(1, lengths[:, None] - 1)
+    front = own + last[:, :-1] + after[:, 1:]
+    behind = whole - own + before[:, :-1] + first[:, 1:]
+    beyond = torch.arange(1, rows.shape[1]) >= lengths[:, None]
+    clauses = torch.cat([front, behind], 1).masked_fill(beyond.repeat(1, 2), -torch.inf)
+    return torch.cat([none.expand(len(rows), 1), clauses], 1)

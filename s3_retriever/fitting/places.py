@@ -47,11 +47,10 @@ def fit_places(
     texts = [question.text for question in questions]
     queries = head_queries(backbone, heads, texts, scan)
     tokens = backbone.text.encode_batch(texts)
-    parses = [
-        _parse(true_clause(question, places), len(places.ids))
-        for question, places in zip(questions, tokens, strict=True)
+    clauses = [
+        true_clause(question, places) for question, places in zip(questions, tokens, strict=True)
     ]
-    return fit_head([rows.flatten(1) for rows in queries], torch.tensor(parses), seed)
+    return fit_head([rows.flatten(1) for rows in queries], clauses, seed)
 
 
 def true_clause(question: NamedQuestion, tokens: TokenizedText) -> slice:
@@ -68,18 +67,18 @@ def true_clause(question: NamedQuestion, tokens: TokenizedText) -> slice:
 
 
 def _parse(clause: slice, count: int) -> int:
-    """The number of a parse in `s3_retriever.codec.places.parse_logits`."""
+    """Which of the parses of up to `count` tokens, by `s3_retriever.codec.places.parse_logits`."""
     if clause.start == clause.stop:
         return 0
     return int(clause.stop if clause.start == 0 else count - 1 + clause.start)
 
 
-def fit_head(rows: Sequence[Tensor], parses: Tensor, seed: int = 0) -> PlaceHead:
+def fit_head(rows: Sequence[Tensor], clauses: Sequence[slice], seed: int = 0) -> PlaceHead:
     """Fit a place head by the cross entropy of the parses, with AdamW.
 
     Args:
         rows: ``f32[n, H · d]``, the queries of each question's n tokens.
-        parses: ``int64[Q]``, numbers of the true parses.
+        clauses: The true clause of each question, as of `true_clause`.
         seed: Of the order.
     """
     together = torch.cat([*rows])
@@ -94,9 +93,9 @@ def fit_head(rows: Sequence[Tensor], parses: Tensor, seed: int = 0) -> PlaceHead
         for batch in torch.randperm(len(rows), generator=order).split(_BATCH):  # type: ignore[no-untyped-call]
             chosen = [(rows[n] - mean) / spread for n in batch.tolist()]
             outputs = pad_sequence(chosen, batch_first=True) @ weight + bias[:OUTPUTS]
-            found = parse_logits(outputs, bias[OUTPUTS], [*map(len, chosen)])
-            logits = pad_sequence(found, batch_first=True, padding_value=-torch.inf)
-            loss = torch.nn.functional.cross_entropy(logits, parses[batch])
+            logits = parse_logits(outputs, bias[OUTPUTS], torch.tensor([*map(len, chosen)]))
+            parses = [_parse(clauses[n], outputs.shape[1]) for n in batch.tolist()]
+            loss = torch.nn.functional.cross_entropy(logits, torch.tensor(parses))
             adam.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()

@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,7 @@ from s3_retriever.codec import Bank
 from s3_retriever.documents import Document
 from s3_retriever.engine import folder_store, resolve, streaming
 from s3_retriever.engine import index as engine
+from s3_retriever.fitting import CalibrateConfig
 from s3_retriever.labelled import load_set
 from s3_retriever.reading.clock import STAGES
 from s3_retriever.reading.scan import scan_groups
@@ -500,6 +502,8 @@ def test_calibrate_train_index(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("s3_retriever.fitting.default_teacher", lambda _: None)
+    quick = partial(CalibrateConfig, place_questions=60)
+    monkeypatch.setattr("s3_retriever.fitting.CalibrateConfig", quick)
     model, bank = tiny_options[:2], str(tmp_path / "bank")
     documents = [{"id": name, "text": text} for name, text in NOTES.items()]
     start = NOTES["lamp.txt"].index("The last keeper")

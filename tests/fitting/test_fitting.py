@@ -189,6 +189,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("S3_RETRIEVER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(banks, "AUTOMATIC_TOKENS", 500)
     monkeypatch.setattr(banks, "AUTOMATIC_TRAINING", TRAINING)
+    monkeypatch.setattr(banks, "CalibrateConfig", CONFIG.replace)
     monkeypatch.setattr(banks, "builtin_sets", lambda: (labelled_set(),))
     monkeypatch.setattr(banks, "default_teacher", lambda _: None)
     return tmp_path / "cache" / "banks"

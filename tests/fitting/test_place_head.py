@@ -35,12 +35,15 @@ def test_made_questions_are_whole_and_every_third_has_a_clause_at_one_end() -> N
 
 
 def test_parses_are_scored_as_defined() -> None:
-    rows = torch.randn(1, 4, 5, generator=torch.Generator().manual_seed(0))
-    (found,) = parse_logits(rows, torch.tensor(0.5), [4])
-    own = rows[0]
-    front = [own[:m, 0].sum() + own[m - 1, 1] + own[m, 2] for m in (1, 2, 3)]
-    behind = [own[m:, 0].sum() + own[m - 1, 3] + own[m, 4] for m in (1, 2, 3)]
-    torch.testing.assert_close(found, torch.stack([torch.tensor(0.5), *front, *behind]))
+    rows = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
+    lengths = (4, 2, 1)
+    found = parse_logits(rows, torch.tensor(0.5), torch.tensor(lengths))
+    for own, count, parses in zip(rows, lengths, found, strict=True):
+        front = [own[:m, 0].sum() + own[m - 1, 1] + own[m, 2] for m in range(1, count)]
+        behind = [own[m:count, 0].sum() + own[m - 1, 3] + own[m, 4] for m in range(1, count)]
+        nothing = [torch.tensor(-torch.inf)] * (4 - count)
+        true = [torch.tensor(0.5), *front, *nothing, *behind, *nothing]
+        torch.testing.assert_close(parses, torch.stack(true))
 
 
 @pytest.mark.parametrize(("marked", "clause"), [((0, 1), slice(0, 2)), ((3,), slice(3, 4))])
@@ -83,7 +86,7 @@ def test_the_true_clause_is_that_of_the_tokens_inside(tiny_backbone: Backbone) -
 @pytest.mark.slow
 def test_a_fitted_head_finds_clauses_that_it_has_not_seen() -> None:
     random = torch.Generator().manual_seed(0)
-    rows, parses, clauses = [], [], []
+    rows, clauses = [], []
     for number in range(600):
         count = 4 + number % 9
         members = 1 + number % (count - 1)
@@ -93,8 +96,7 @@ def test_a_fitted_head_finds_clauses_that_it_has_not_seen() -> None:
         own[clause, 0, 2] = 3.0
         rows.append(own)
         clauses.append(clause)
-        parses.append((0, members, 2 * count - 1 - members)[number % 3])
-    head = fit_head([own.flatten(1) for own in rows[:500]], torch.tensor(parses[:500]))
+    head = fit_head([own.flatten(1) for own in rows[:500]], clauses[:500])
     found = [head.clause(own) for own in rows[500:]]
     right = sum(one == other for one, other in zip(found, clauses[500:], strict=True))
     assert right >= 95
