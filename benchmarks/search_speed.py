@@ -192,15 +192,18 @@ def recall(args: argparse.Namespace, backbone: Backbone, bank: Bank) -> dict[str
         text = indexed_text(labelled.documents, [codes[own.id] for own in labelled.documents], bank)
         reader = RememberingReader(backbone, bank, ScanConfig(), Memo())
         searcher = Searcher(text, fast_from=0)
-        found = {}
+        found, seconds = {}, {}
         for kind, config in (("fast", FAST), ("exact", EXACT)):
-            rows = []
+            rows, took = [], []
             for question in questions:
                 (own,) = find(reader, searcher, [question.question], config)
                 hits = [Hit(s.document_id, s.start, s.end, s.score) for s in own.spans]
                 rows.append(100 * evidence_recall(hits, question.evidence, BUDGET))
+                took.append(own.seconds.search)
             found[kind] = round(statistics.mean(rows), 2)
-        figures[labelled.name] = {"tokens": len(text.codes), "questions": len(questions), **found}
+            seconds[kind] = round(statistics.median(took), 4)
+        sizes = {"tokens": len(text.codes), "questions": len(questions)}
+        figures[labelled.name] = {**sizes, **found, "median_seconds": seconds}
         print(labelled.name, figures[labelled.name], flush=True)
     means = {kind: statistics.mean(own[kind] for own in figures.values()) for kind in found}
     print({kind: round(value, 2) for kind, value in means.items()})

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from s3_retriever.searching.scorer import IndexedText, Scorer
     from s3_retriever.searching.second_hop import HopSource
 
-FAST_FROM = 200_000
-"""Tokens of a text from which on attention looks at cells first. A smaller one is read before its
-cells are made: they cost about as much as ten questions that read all of it."""
+FAST_FROM = 50_000
+"""Tokens of a text from which on attention looks at cells first. A smaller one is read about as
+fast, and needs no cells, which cost about as much as five questions that read all codes
+(``benchmarks/search_speed.py --tokens 50000``)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
