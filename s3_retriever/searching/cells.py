@@ -61,16 +61,17 @@ def cells_of(keys: Tensor) -> list[Cells]:
     Args:
         keys: ``f16[T, N, d]``, T > 0.
     """
-    return [_of_tap(keys[:, tap].float()) for tap in range(keys.shape[1])]
+    own = keys.numpy()
+    return [_of_tap(own[:, tap].astype(np.float32)) for tap in range(own.shape[1])]
 
 
-def _of_tap(keys: Tensor) -> Cells:
+def _of_tap(keys: np.ndarray) -> Cells:
     cell = grouped(keys, CELL_TOKENS)
     means, _ = group_means(keys, cell, int(cell.max()) + 1)
-    left = keys - means[cell]
+    left = torch.from_numpy(keys - means[cell])
     spread = (left.T @ left / len(keys)).half().float()
     kind = np.min_scalar_type(max(len(means), _LEAST))
-    return Cells(ByteRows.of(means), spread, cell.numpy().astype(kind))
+    return Cells(ByteRows.of(torch.from_numpy(means)), spread, cell.astype(kind))
 
 
 def no_cells(taps: int, size: int) -> list[Cells]:

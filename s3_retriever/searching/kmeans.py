@@ -1,16 +1,19 @@
-"""Cutting many vectors into small groups of near ones: k-means in two levels."""
+"""Cutting many vectors into small groups of near ones: k-means in two levels.
+
+All of it is many small steps, each in one thread: threads that meet after each of them would mostly
+wait, on a machine with other work for minutes.
+"""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
 
 _ROUNDS = 5
 _SAMPLE = 50  # vectors for each centre that it is fitted to
-_BLOCK = 16_384
+_PRODUCTS = 2**18  # of a matrix product that BLAS makes in one thread
 
 
-def grouped(x: Tensor, size: int, seed: int = 0) -> Tensor:
+def grouped(x: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
     """Put vectors into groups of about so many each.
 
     K groups are made by cutting all vectors into √K and each of these again, so that the work grows
@@ -24,37 +27,44 @@ def grouped(x: Tensor, size: int, seed: int = 0) -> Tensor:
     Returns:
         ``int64[R]``, numbers of groups from 0, none of which is empty.
     """
-    random = torch.Generator().manual_seed(seed)
+    random = np.random.default_rng(seed)
     coarse = _kmeans(x, max(round((len(x) / size) ** 0.5), 1), random)
-    group, known = torch.empty(len(x), dtype=torch.long), 0
-    order, counts = torch.argsort(coarse, stable=True), torch.bincount(coarse)
-    for own in torch.split(order, counts.tolist()):
+    group, known = np.empty(len(x), dtype=np.int64), 0
+    for own in np.split(np.argsort(coarse, kind="stable"), np.cumsum(np.bincount(coarse))[:-1]):
         count = max(round(len(own) / size), 1)
         group[own] = known + _kmeans(x[own], count, random)
         known += count
-    numbers: Tensor = torch.unique(group, return_inverse=True)[1]
+    numbers: np.ndarray = np.unique(group, return_inverse=True)[1]
     return numbers
 
 
-def _kmeans(x: Tensor, count: int, random: torch.Generator) -> Tensor:
+def _kmeans(x: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """Numbers of the nearest of that many centres, ``int64[R]``."""
     if count <= 1:
-        return torch.zeros(len(x), dtype=torch.long)
-    sample = x[torch.randperm(len(x), generator=random)[: count * _SAMPLE]]
-    centres = sample[:count].clone()
+        return np.zeros(len(x), dtype=np.int64)
+    sample = x[random.permutation(len(x))[: count * _SAMPLE]]
+    centres = sample[:count].copy()
     for _ in range(_ROUNDS):
         means, sizes = group_means(sample, _nearest(sample, centres), len(centres))
-        centres = torch.where(sizes[:, None] > 0, means, centres)
+        centres = np.where(sizes[:, None] > 0, means, centres)
     return _nearest(x, centres)
 
 
-def _nearest(x: Tensor, centres: Tensor) -> Tensor:
-    half = centres.square().sum(1) / 2
-    return torch.cat([(part @ centres.T - half).argmax(1) for part in torch.split(x, _BLOCK)])
+def _nearest(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    half, together = np.square(centres).sum(1) / 2, max(_PRODUCTS // centres.size, 1)
+    found = np.empty(len(x), dtype=np.int64)
+    for first in range(0, len(x), together):
+        rows = slice(first, first + together)
+        found[rows] = (x[rows] @ centres.T - half).argmax(1)
+    return found
 
 
-def group_means(x: Tensor, group: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Means ``f32[count, d]`` and sizes ``int64[count]`` of groups."""
-    sizes = torch.bincount(group, minlength=count)
-    sums = torch.zeros(count, x.shape[1]).index_add_(0, group, x)
-    return sums / sizes.clamp_min(1)[:, None], sizes
+def group_means(x: np.ndarray, group: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means ``f32[count, d]``, 0 of what is empty, and sizes ``int64[count]`` of groups."""
+    sizes = np.bincount(group, minlength=count)
+    some = np.flatnonzero(sizes)
+    means = np.zeros((count, x.shape[1]), dtype=np.float32)
+    ordered = x[np.argsort(group.astype(np.min_scalar_type(count)), kind="stable")]
+    firsts = (np.cumsum(sizes) - sizes)[some]
+    means[some] = np.add.reduceat(ordered, firsts, axis=0) / sizes[some, None]
+    return means, sizes
