@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from s3_retriever.searching.second_hop import HopSource
 
 FAST_FROM = 50_000
-"""Tokens of a text from which on attention looks at cells first. A smaller one is read about as
-fast, and needs no cells, which cost about as much as five questions that read all codes
-(``benchmarks/search_speed.py --tokens 50000``)."""
+"""Tokens of a text from which on attention looks at cells first. A smaller one is read whole about
+as fast (``benchmarks/milvus_candidates.py`` has both), and needs no cells, which cost about as much
+as a handful of questions that read all codes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
