@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import tables
+import torch
 from longbench_asking import FULL, VARIANTS, Asker, Retriever, retrievers, taken
 from longbench_report import report, retention_interval
 from longbench_tasks import TASKS, Item
@@ -75,11 +76,24 @@ def test_an_answer_among_examples_ends_with_its_line(asker, monkeypatch):
     asker.retrievers = []
     pieces = iter(["\n", "Ann ", "went.\nBob", " stayed", "."])
     monkeypatch.setattr(asker.generator, "stream", lambda prompt, **settings: pieces)
-    found = asker.outcome(Item(TASKS["samsum"], "1", "Summary: ", CONTEXT[:200], ("Ann went.",)))
+    found = asker.outcome(Item(TASKS["triviaqa"], "1", "Who went?", CONTEXT[:200], ("Ann went.",)))
     own = found["contenders"][FULL]
     assert own["answer"] == "\nAnn went.\nBob" and next(pieces) == " stayed"
     assert own["score"] == pytest.approx(1, abs=1e-6) and found["whole"]
     assert "kl" not in own
+
+
+def test_an_answer_of_one_line_does_not_begin_with_its_end(asker, monkeypatch):
+    asker.retrievers = []
+    backbone = asker.generator.backbone
+    newline = backbone.tokenizer.encode("\n", add_special_tokens=False)[-1]
+    scores = torch.zeros(backbone.model.config.vocab_size)
+    scores[newline], scores[backbone.tokenizer.encode("a", add_special_tokens=False)[-1]] = 2.0, 1.0
+    monkeypatch.setattr(
+        backbone.model.lm_head, "forward", lambda states: scores.expand(*states.shape[:-1], -1)
+    )
+    item = Item(TASKS["samsum"], "1", "Summary: ", CONTEXT[:200], ("Ann went.",))
+    assert asker.outcome(item)["contenders"][FULL]["answer"].strip() == "a"
 
 
 def outcome(task, number, full, ours, *, whole=True, **hops):
