@@ -247,6 +247,12 @@ def line(name: str, figures: Mapping[str, float], unit: str = "s", digits: int =
     return f"{name:<34} {shown} {unit}"
 
 
+def command() -> list[str]:
+    """The words that this run was begun with; folders and files by their last name alone."""
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    return ["python", f"benchmarks/{Path(sys.argv[0]).name}", *words]
+
+
 def write(
     name: str,
     args: argparse.Namespace,
@@ -259,7 +265,7 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     made = {
         "benchmark": name,
-        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": shlex.join(command()),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": args.seed,
         "load_average": [round(value, 2) for value in os.getloadavg()],

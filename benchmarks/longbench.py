@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,16 +90,9 @@ def chosen(folder: Path, tasks: Sequence[str] | None, limit: int | None) -> list
     return sorted(found, key=lambda item: len(item.context))
 
 
-def command() -> str:
-    """How this was called, without the folders that belong to one machine."""
-    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-    return shlex.join(["python", "benchmarks/longbench.py", *words])
-
-
 def figures(asker: Asker, outcomes: list[dict[str, Any]], of: int, seed: int) -> dict[str, Any]:
     """What is written of the items so far."""
     return {
-        "command": command(),
         "budget": asker.budget,
         "window": asker.window,
         "items_chosen": of,

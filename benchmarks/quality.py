@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from common import RESULTS, test_split
+from common import RESULTS, command, test_split
 from default_corpus import corpus, first
 from kept_vectors import KeptVectors
 from static_keys import SomeRead, token_means, unread
@@ -408,21 +408,16 @@ def main(args: argparse.Namespace) -> None:
         progress=sys.stderr.isatty(),
     )
     print(tables(found))
-    names = ["python", "benchmarks/quality.py", *(Path(folder).name for folder in args.sets)]
-    given = (*args.embedding, args.vectors, args.bank)
-    folders = {str(folder): folder.name for folder in given if folder}
-    folders |= {str(args.corpora): "CORPORA"}
-    options = [folders.get(item, item) for item in sys.argv[1:] if item not in args.sets]
-    made = in_short(found, [*names, *options])
+    made = in_short(found)
     name = f"quality-{args.part}" + (f"-{args.name}" if args.name else "")
     write(made, RESULTS / f"{name}.json")
     if args.part == "bytes":
         plot(made, PLOT)
 
 
-def in_short(found: Evaluation, command: Sequence[str]) -> dict[str, Any]:
+def in_short(found: Evaluation) -> dict[str, Any]:
     """An evaluation as plain data without what belongs to single questions, which are counted."""
-    made = as_json(found, command)
+    made = as_json(found, command())
     del made["variants"]
     for row, plain in zip(found.rows, made["rows"], strict=True):
         del plain["hits"]

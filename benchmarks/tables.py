@@ -169,8 +169,7 @@ def _longbench() -> dict[str, Any]:
 
 def _in_order(names: Iterable[str]) -> list[str]:
     """Sets in the order of `SHORT`, and those that are not there behind."""
-    known = [*SHORT]
-    return sorted(names, key=lambda name: known.index(name) if name in SHORT else len(known))
+    return sorted(names, key=lambda name: [*SHORT, name].index(name))
 
 
 def _titled(row: dict[str, Any]) -> str:
@@ -191,9 +190,8 @@ def _interval(values: list[float] | None, sign: str = "") -> str:
 def _row(
     row: dict[str, Any], names: list[str], metric: str, compared: bool, costs: bool
 ) -> list[str]:
-    title = f"{row['title']} ({row['variant']})" if row["variant"] else row["title"]
     recalls = [_percent(row["sets"][name][metric]) for name in names]
-    cells = [title, *recalls, _percent(row["means"][metric])]
+    cells = [_titled(row), *recalls, _percent(row["means"][metric])]
     if compared:
         cells.append(_gap(row["difference"]))
     if costs:

@@ -24,6 +24,7 @@ from s3_retriever.backbone import Backbone
 from s3_retriever.config import ScanConfig
 from s3_retriever.fitting import CalibrateConfig, TrainConfig, builtin_sets, calibrate
 from s3_retriever.fitting.banks import train_bank
+from s3_retriever.fitting.depth import SHARES
 from s3_retriever.reading.keys import key_blocks
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 BANKS = Path(__file__).parents[1] / "s3_retriever/data/banks"
 OUT = {"full": BANKS / "smollm2-135m-instruct", "fast": BANKS / "smollm2-135m-instruct-fast"}
-SHARES = {"full": 1 / 3, "fast": 1 / 6}
 
 
 def write_keys(

@@ -134,8 +134,7 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
             tokenizer: The model's fast tokenizer, where `model` is a loaded model.
             bank: SAEs and calibration, or their folder; ``None`` finds or makes one for the model.
             depth: Of that one: ``"full"``, or ``"fast"``, which reads half as many layers, for
-                fewer answers found; ``None`` is ``"full"``. A saved index keeps its
-                own.
+                fewer answers found; ``None`` is ``"full"``. A saved index keeps its own.
             scan: How the text is read.
             progress: Show a progress bar.
             on_error: What becomes of documents that cannot be indexed: ``"raise"`` names them all
@@ -193,8 +192,13 @@ class EndogenousRetriever(SearchFields, OlderNames, ScoredDocuments):
         **settings: Any,
     ) -> Self:
         """Begin with no documents, to add to; arguments are those of `from_documents`."""
-        build = {"model": model, "tokenizer": tokenizer, "bank": bank, "depth": depth}
-        build["scan"] = scan
+        build = {
+            "model": model,
+            "tokenizer": tokenizer,
+            "bank": bank,
+            "depth": depth,
+            "scan": scan,
+        }
         _check(cls, settings, {*build, "progress"})
         search = search_config(None, _settings(settings))
         index = EndogenousIndex.empty(**build, search=search, progress=progress)

@@ -125,8 +125,7 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
             tokenizer: The model's fast tokenizer, where `model` is a loaded model.
             bank: SAEs and calibration, or their folder; ``None`` finds or makes one for the model.
             depth: Of that one: ``"full"``, or ``"fast"``, which reads half as many layers, for
-                fewer answers found; ``None`` is ``"full"``. A saved index keeps its
-                own.
+                fewer answers found; ``None`` is ``"full"``. A saved index keeps its own.
             scan: How the text is read.
             progress: Show a progress bar.
             on_error: What becomes of documents that cannot be indexed: ``"raise"`` names them all
@@ -191,8 +190,13 @@ class EndogenousRetriever(IndexedDocuments, BaseRetriever):
         **settings: Any,
     ) -> Self:
         """Begin with no documents, to insert into; arguments are those of `from_documents`."""
-        build = {"model": model, "tokenizer": tokenizer, "bank": bank, "depth": depth}
-        build["scan"] = scan
+        build = {
+            "model": model,
+            "tokenizer": tokenizer,
+            "bank": bank,
+            "depth": depth,
+            "scan": scan,
+        }
         reject_unknown(settings, (*_SETTINGS, *build, "progress"), cls.__name__)
         search = search_config(None, _search_settings(settings))
         index = EndogenousIndex.empty(**build, search=search, progress=progress)
