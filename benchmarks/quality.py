@@ -396,7 +396,9 @@ def main(args: argparse.Namespace) -> None:
         "bytes": by_bytes,
         "depth": by_depth,
         "static": lambda: static(args.corpora, args.characters),
-        "rivals": lambda: rivals(args.embedding, args.vectors, args.sizes.split(",")),
+        "rivals": lambda: only(
+            rivals(args.embedding, args.vectors, args.sizes.split(",")), args.rows
+        ),
     }
     found = evaluate(
         [test_split(load_set(folder)) for folder in args.sets],
@@ -460,7 +462,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--vectors", type=Path, help="folder that keeps what rivals have read")
     parser.add_argument("--sizes", default="400,800", help="of the rivals' chunks, in characters")
-    parser.add_argument("--rows", help="of the ablation, by title; default: all")
+    parser.add_argument("--rows", help="of the ablation and the rivals, by title; default: all")
     parser.add_argument("--name", help="to tell the results of several runs apart")
     parser.add_argument("--limit", type=int, help="questions of each set")
     parser.add_argument("--seed", type=int, default=0)

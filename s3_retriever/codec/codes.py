@@ -35,6 +35,10 @@ class Codes:
     residual: Tensor
     finite: Tensor
 
+    def rows(self, which: slice) -> Codes:
+        """Those of some tokens, without a copy."""
+        return Codes(self.latents[which], self.values[which], self.residual[which], self.finite)
+
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class TokenCodes:

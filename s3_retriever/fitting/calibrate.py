@@ -215,7 +215,7 @@ def _head_scores(
     keys: Tensor, queries: Tensor, owner: Tensor, count: int, passages: Passages
 ) -> Tensor:
     """Late interaction of one head for many questions at once, ``f32[count, A]``."""
-    peaks = softmax_peaks(lambda tokens: keys[tokens] @ queries, queries.shape[1], passages)
+    peaks = softmax_peaks(lambda tokens: keys[tokens] @ queries, queries.shape[1], passages.bounds)
     smooth = passages.smooth(peaks, _REACH, _POWER)
     total = torch.zeros(count, len(passages)).index_add_(0, owner, smooth.T.contiguous())
     return standardise(total.T).T

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from s3_retriever.codec import Bank, Calibration, Codes
+    from s3_retriever.codec.codes import JoinedCodes
     from s3_retriever.config import Weighing
     from s3_retriever.searching.group import Group
     from s3_retriever.searching.passages import Passages
@@ -33,18 +34,27 @@ LogitsOf: TypeAlias = "Callable[[Tensor], Callable[[slice], Tensor]]"
 of the text."""
 
 
-def coded_logits(text: IndexedText) -> LogitsOf:
+def coded_logits(text: IndexedText, sentences: np.ndarray | None = None) -> LogitsOf:
     """Logits through the codes.
 
     The logit of question token i at text token t is ``y_i · x̂_t``, with x̂ the key that the codes
     and their residual stand for: feature co-activation, weighted by how strongly the question
     attends to each feature (`QueryWeights`). Where more tokens ask than a key has numbers, the
     keys themselves are put together.
+
+    Args:
+        text: What is searched.
+        sentences: ``int64[C]``, ascending: the tokens are theirs, end to end, and no other codes
+            are read; by default all of the text.
     """
+    source: JoinedCodes | Codes = text.codes
+    if sentences is not None:
+        bounds = text.passages.bounds
+        source = text.codes.ranges(bounds[sentences], bounds[sentences + 1])
 
     def of(queries: Tensor) -> Callable[[slice], Tensor]:
         asking = CodedQueries(text.bank, queries)
-        return lambda tokens: asking.logits(text.codes.rows(tokens))
+        return lambda tokens: asking.logits(source.rows(tokens))
 
     return of
 
@@ -183,7 +193,7 @@ def shares_of(
             block.view(len(block), heads, -1)[inside, :, own] = -torch.inf
         return block
 
-    return softmax_peaks(attended, heads * int(columns[-1]), passages, group=group)
+    return softmax_peaks(attended, heads * int(columns[-1]), passages.bounds, group=group)
 
 
 def _tokens(asked: Asked) -> int:
@@ -193,7 +203,7 @@ def _tokens(asked: Asked) -> int:
 def softmax_peaks(
     logits: Callable[[slice], Tensor],
     rows: int,
-    passages: Passages,
+    bounds: np.ndarray,
     block_tokens: int = _BLOCK_TOKENS,
     group: Group = ALONE,
 ) -> Tensor:
@@ -205,17 +215,17 @@ def softmax_peaks(
     Args:
         logits: Gives ``f32[t, rows]`` for a slice of t text tokens.
         rows: Question tokens, of all heads.
-        passages: The A sentences of the text.
+        bounds: ``int64[A + 1]``, of sentences as in `Passages`.
         block_tokens: At a time.
         group: The texts over which the softmax goes.
     """
-    best = torch.full((len(passages), rows), -torch.inf)
+    best = torch.full((len(bounds) - 1, rows), -torch.inf)
     highest = torch.full((rows,), -torch.inf)
     mass = torch.zeros(rows)
-    for first, last in blocks(passages.bounds, block_tokens):
-        block = logits(slice(int(passages.bounds[first]), int(passages.bounds[last])))
-        rises = np.diff(passages.bounds[first : last + 1]) > 0  # a sentence may own no token
-        starts = (passages.bounds[first:last] - passages.bounds[first])[rises]
+    for first, last in blocks(bounds, block_tokens):
+        block = logits(slice(int(bounds[first]), int(bounds[last])))
+        rises = np.diff(bounds[first : last + 1]) > 0  # a sentence may own no token
+        starts = (bounds[first:last] - bounds[first])[rises]
         inside = torch.from_numpy(np.maximum.reduceat(block.numpy(), starts))
         best[first:last][torch.from_numpy(rises)] = inside
         higher = torch.maximum(highest, inside.amax(0)).clamp_min(LOWEST)

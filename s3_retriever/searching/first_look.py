@@ -164,19 +164,6 @@ class FirstLook:
         scores = standardise(sample, self._group) @ weights
         return self._group.merged(Moments.of(scores), joined_moments).variance.sqrt().float()
 
-    def documents(self) -> Tensor:
-        """What `AttentionDocumentScorer` gives each document, ``f32[D]``, as cells tell it."""
-        document, count = self._passages.document, len(self._text.documents)
-        sums = np.zeros((count, len(self._calibration.heads)))
-        for part, heads in self._found():
-            tokens = len(self._y[part])
-            for head, found in enumerate(heads):
-                best = np.zeros(count * tokens, dtype=np.float32)
-                np.maximum.at(best, document[found.sentences] * tokens + found.tokens, found.shares)
-                sums[:, head] += best.reshape(count, -1).sum(1)
-        standard = standardise(torch.from_numpy(sums).float(), self._group)
-        return standard @ self._calibration.head_shares
-
     def refined(self, candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """Scores of candidates, from their codes: ``f32[C]``.
 

@@ -7,24 +7,31 @@ its sentences; all others ask at both scales.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from s3_retriever.searching.attention import coded_logits, share_blocks
+from s3_retriever.searching.attention import coded_logits, softmax_peaks
+from s3_retriever.searching.bm25 import Bm25
 from s3_retriever.searching.fusion import standardise
+from s3_retriever.searching.group import best_of_all
 from s3_retriever.text.words import asked_words, codes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    import numpy as np
     from torch import Tensor
 
     from s3_retriever.config import Weighing
     from s3_retriever.searching.attention import LogitsOf
-    from s3_retriever.searching.first_look import CellAttention
     from s3_retriever.searching.scorer import Asked, IndexedText
+
+SENTENCES = 100
+"""Sentences, in all documents, whose codes are read to tell documents apart by attention."""
+
+_BLOCK_QUERIES = 4096  # of all heads, at a time
 
 
 class _Documents(ABC):
@@ -64,8 +71,7 @@ class LexicalDocumentScorer(_Documents):
     """BM25 of whole documents."""
 
     def _found(self, asked: Asked) -> Tensor:
-        own = asked_words(asked.text, self._text.spoken)
-        holding, scores = self._text.document_bm25.scores([*own, *codes(asked.text)])
+        holding, scores = self._text.document_bm25.scores(_words(asked, self._text))
         found = torch.zeros(len(self._text.documents))
         found[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
         return found
@@ -78,47 +84,51 @@ class LexicalPlaceScorer(_Named, LexicalDocumentScorer):
 class AttentionDocumentScorer(_Documents):
     """Attention of each token, wherever in the document it finds something.
 
-    A token counts the greatest share of its attention that a sentence of the document gets.
+    It is spent on the sentences that share most words with what asks, by BM25, and theirs are the
+    only codes that are read: a key of an early layer is mostly its token, so that others add noise.
+    A token counts the greatest share of its attention that one of a document's sentences gets.
 
     Args:
         text: What is searched.
-        logits: As for `s3_retriever.searching.attention.AttentionScorer`.
+        logits: Makes what gives the logits at the tokens of some sentences ``int64[C]``, end to
+            end; `coded_logits` by default.
     """
 
-    def __init__(self, text: IndexedText, logits: LogitsOf | None = None) -> None:
+    def __init__(
+        self, text: IndexedText, logits: Callable[[np.ndarray], LogitsOf] | None = None
+    ) -> None:
         super().__init__(text)
-        self._logits = logits or coded_logits(text)
+        self._logits = logits or partial(coded_logits, text)
+        self._ranker = Bm25(text.word_postings, text.group, "sentences")
 
     def _found(self, asked: Asked) -> Tensor:
         text, calibration = self._text, self._text.bank.calibration
-        sums = torch.zeros(len(text.documents), len(calibration.heads))
-        document = torch.from_numpy(text.passages.document)[:, None, None]
-        for _, shares in share_blocks(text, self._logits, [asked]):
+        heads, read = len(calibration.heads), self._worth_reading(asked)
+        bounds = np.cumsum([0, *np.diff(text.passages.bounds)[read]])
+        document = torch.from_numpy(text.passages.document[read])[:, None, None]
+        sums, logits = torch.zeros(len(text.documents), heads), self._logits(read)
+        for queries in torch.split(asked.queries, max(_BLOCK_QUERIES // heads, 1)):
+            columns = heads * len(queries)
+            shares = softmax_peaks(logits(queries), columns, bounds, group=text.group)
+            shares = shares.view(len(read), heads, len(queries))
             best = torch.zeros(len(text.documents), *shares.shape[1:])
             best.scatter_reduce_(0, document.expand_as(shares), shares, "amax")
             sums += best.sum(2)
         return standardise(sums, text.group) @ calibration.head_shares
+
+    def _worth_reading(self, asked: Asked) -> np.ndarray:
+        """``int64[C]``: sentences that own tokens, ascending."""
+        holding, scores = self._ranker.scores(_words(asked, self._text))
+        kept = (holding < asked.without.start) | (holding >= asked.without.stop)
+        kept &= np.diff(self._text.passages.bounds)[holding] > 0
+        holding, scores = holding[kept], scores[kept]
+        best: np.ndarray = holding[best_of_all(scores, SENTENCES, self._text.group)]
+        return best
 
 
 class AttentionPlaceScorer(_Named, AttentionDocumentScorer):
     """Attention of the tokens that name a document."""
 
 
-class CellDocumentScorer(_Documents):
-    """`AttentionDocumentScorer` as cells tell it, without a look at each token.
-
-    Args:
-        text: What is searched.
-        attention: Of questions over it.
-    """
-
-    def __init__(self, text: IndexedText, attention: CellAttention) -> None:
-        super().__init__(text)
-        self._attention = attention
-
-    def _found(self, asked: Asked) -> Tensor:
-        return self._attention.look(asked).documents()
-
-
-class CellPlaceScorer(_Named, CellDocumentScorer):
-    """`AttentionPlaceScorer` likewise."""
+def _words(asked: Asked, text: IndexedText) -> list[str]:
+    return [*asked_words(asked.text, text.spoken), *codes(asked.text)]

@@ -12,8 +12,6 @@ from s3_retriever.searching.meaning import MeaningScorer
 from s3_retriever.searching.places import (
     AttentionDocumentScorer,
     AttentionPlaceScorer,
-    CellDocumentScorer,
-    CellPlaceScorer,
     LexicalDocumentScorer,
     LexicalPlaceScorer,
 )
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from s3_retriever.config import SearchConfig
-    from s3_retriever.searching.first_look import CellAttention
     from s3_retriever.searching.scorer import IndexedText, Scorer
 
 SCORERS: dict[str, Callable[[IndexedText], Scorer]] = {
@@ -37,12 +34,6 @@ SCORERS: dict[str, Callable[[IndexedText], Scorer]] = {
 }
 """How to make each scorer of a text. One that is named here can take the place of the model's
 evidence (``scoring="name"``) or be added to it (``weighing={"others": {"name": weight}}``)."""
-
-QUICK: dict[str, Callable[[IndexedText, CellAttention], Scorer]] = {
-    "attention of documents": CellDocumentScorer,
-    "attention of places": CellPlaceScorer,
-}
-"""How to make those that take the place of scorers in a large text."""
 
 
 def parts_of(config: SearchConfig) -> dict[str, str]:

@@ -15,7 +15,7 @@ from s3_retriever.searching.candidates import AllSentences
 from s3_retriever.searching.first_look import CANDIDATES, LEAD_CANDIDATES, CellAttention
 from s3_retriever.searching.fusion import Scores
 from s3_retriever.searching.scorer import Asked
-from s3_retriever.searching.scorers import QUICK, SCORERS, document_parts_of, parts_of
+from s3_retriever.searching.scorers import SCORERS, document_parts_of, parts_of
 from s3_retriever.searching.second_hop import hop_sources, with_hop
 from s3_retriever.searching.spans import cut_spans
 
@@ -91,7 +91,6 @@ class Searcher:
         self._scorers = dict(scorers or {})
         self._given = candidates is not None or "attention" in self._scorers
         self._fast_from = FAST_FROM if fast_from is None else fast_from
-        self._quick: dict[str, Scorer] = {}
         self._renew_lock()
         renew_after_fork(self, Searcher._renew_lock)
 
@@ -146,7 +145,7 @@ class Searcher:
         def row(name: str) -> Tensor:
             if name == "attention":
                 return look.scores(weighing)
-            return self._scorer(name, quick=True).scores([asked], everything, weighing)[0]
+            return self._scorer(name).scores([asked], everything, weighing)[0]
 
         found = self.text.group.together([partial(row, name) for name in parts.values()])
         rows = dict(zip(parts, found, strict=True))
@@ -221,11 +220,7 @@ class Searcher:
         best = self.text.passages.best_of_document(scores.candidates, scores.total)
         return Scores(scores.candidates, {**scores.parts, "document": best}, scores.weighing)
 
-    def _scorer(self, name: str, quick: bool = False) -> Scorer:
-        if quick and name in QUICK and name not in self._scorers:
-            attention = self._attention
-            with self._making:
-                return self._quick.setdefault(name, QUICK[name](self.text, attention))
+    def _scorer(self, name: str) -> Scorer:
         with self._making:  # what is made on first use is made once
             if name not in self._scorers:
                 self._scorers[name] = SCORERS[name](self.text)

@@ -127,8 +127,8 @@ def test_blocks_make_no_difference(
         return torch.cat([x[tokens, tap] @ y[:, h].T for h, tap in enumerate(reads)], 1)
 
     rows = len(reads) * len(queries)
-    peaks = softmax_peaks(logits, rows, passages, block)
-    expected = softmax_peaks(logits, rows, passages, 1 << 20)
+    peaks = softmax_peaks(logits, rows, passages.bounds, block)
+    expected = softmax_peaks(logits, rows, passages.bounds, 1 << 20)
     torch.testing.assert_close(peaks, expected, rtol=1e-4, atol=1e-6)
 
 

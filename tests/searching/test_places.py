@@ -17,6 +17,7 @@ from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.reading.scan import scan
+from s3_retriever.searching import places
 from s3_retriever.searching.attention import coded_logits
 from s3_retriever.searching.fusion import standardise
 from s3_retriever.searching.places import (
@@ -26,7 +27,7 @@ from s3_retriever.searching.places import (
     LexicalPlaceScorer,
 )
 from s3_retriever.searching.scorer import Asked
-from s3_retriever.text.words import words
+from s3_retriever.text.words import asked_words, words
 from small_corpus import SOURCES
 
 if TYPE_CHECKING:
@@ -84,23 +85,47 @@ def test_words_are_those_of_rank_bm25_over_whole_documents(
         assert DOCUMENTS[int(text.passages.document[found.argmax()])].id == "bread"
 
 
+@pytest.mark.parametrize("most", [100, 3])
 def test_attention_counts_the_best_share_of_each_token_in_a_document(
-    text: IndexedText, queries: Tensor
+    text: IndexedText, queries: Tensor, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(places, "SENTENCES", most)
+    monkeypatch.setattr(places, "_BLOCK_QUERIES", len(HEADS))
     everything, question = np.arange(len(text.passages)), asked(queries)
-    calibration, tokens = text.bank.calibration, int(text.passages.bounds[-1])
-    for scorer, own in (
-        (AttentionPlaceScorer(text), queries[:2]),
-        (AttentionDocumentScorer(text), queries[2:]),
+    calibration, bounds = text.bank.calibration, text.passages.bounds
+    ranker = BM25Okapi([words(sentence) for sentence in text.sentences()])
+    for scorer, named, own in (
+        (AttentionPlaceScorer(text), CLAUSE, queries[:2]),
+        (AttentionDocumentScorer(text), question.text, queries[2:]),
     ):
-        logits = coded_logits(text)(own)(slice(0, tokens))
-        shares = torch.softmax(logits, 0).view(tokens, len(HEADS), len(own))
-        bounds = [*text.passages.bounds[np.unique(text.passages.document, return_index=True)[1]]]
-        ranges = zip(bounds, [*bounds[1:], tokens], strict=True)
-        best = torch.stack([shares[first:last].amax(0).sum(1) for first, last in ranges])
+        sharing = torch.from_numpy(ranker.get_scores(asked_words(named, ["english"])))
+        read = torch.topk(sharing, min(most, int((sharing > 0).sum()))).indices.tolist()
+        tokens = torch.cat([torch.arange(bounds[n], bounds[n + 1]) for n in read])
+        logits = coded_logits(text)(own)(slice(0, int(bounds[-1])))[tokens]
+        shares = torch.softmax(logits, 0).view(len(tokens), len(HEADS), len(own))
+        owner = np.repeat([text.passages.document[n] for n in read], np.diff(bounds)[read])
+        best = torch.zeros(len(DOCUMENTS), len(HEADS))
+        for document in {*owner.tolist()}:
+            best[document] = shares[torch.from_numpy(owner == document)].amax(0).sum(1)
         wanted = over_sentences(standardise(best) @ calibration.head_shares, text)
         (found,) = scorer.scores([question], everything, Weighing())
         torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_sentences_that_are_left_out_name_no_document(text: IndexedText, queries: Tensor) -> None:
+    question = Asked("rye bread, the lighthouse", queries[:2])
+    scorer, everything = AttentionDocumentScorer(text), np.arange(len(text.passages))
+    bread = text.passages.of_document([*SOURCES].index("bread"))
+    (whole,) = scorer.scores([question], everything, Weighing())
+    (found,) = scorer.scores([replace(question, without=bread)], everything, Weighing())
+    assert whole[bread.start] > whole.min() and found[bread.start] == found.min() < found.max()
+
+
+def test_words_that_stand_nowhere_name_no_document(text: IndexedText, queries: Tensor) -> None:
+    question = Asked("zyzzyva", queries[:2])
+    everything = np.arange(len(text.passages))
+    (found,) = AttentionDocumentScorer(text).scores([question], everything, Weighing())
+    assert (found == 0).all()
 
 
 @pytest.mark.parametrize("kind", [LexicalPlaceScorer, AttentionPlaceScorer])
@@ -111,8 +136,7 @@ def test_without_a_name_no_document_is_asked_for(
     both = [asked(queries), asked(queries, place=None), asked(queries, place="of the,")]
     named, unnamed, stopped = kind(text).scores(both, everything, Weighing())
     assert named.std() > 0 and (unnamed == 0).all()
-    if kind is LexicalPlaceScorer:
-        assert (stopped == 0).all()
+    assert (stopped == 0).all()
 
 
 def test_candidates_are_scored_as_among_all(text: IndexedText, queries: Tensor) -> None:

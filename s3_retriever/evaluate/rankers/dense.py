@@ -14,6 +14,7 @@ from s3_retriever.reading.keys import key_blocks
 from s3_retriever.searching.attention import AttentionScorer, logits_at
 from s3_retriever.searching.meaning import MeaningScorer
 from s3_retriever.searching.places import AttentionDocumentScorer, AttentionPlaceScorer
+from s3_retriever.searching.sample import tokens_of
 from s3_retriever.searching.sums import sentence_sums
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from s3_retriever.codec import Calibration
     from s3_retriever.config import ScanConfig
     from s3_retriever.documents import Document
+    from s3_retriever.searching.attention import LogitsOf
     from s3_retriever.searching.scorer import IndexedText, Scorer
 
 _SAMPLE = 20_000
@@ -41,10 +43,14 @@ def dense_scorers(text: IndexedText, keys: Tensor) -> dict[str, Scorer]:
     def logits(queries: Tensor) -> Callable[[slice], Tensor]:
         return key_logits(calibration, queries, lambda tokens: keys[tokens].float())
 
+    def of_sentences(sentences: np.ndarray) -> LogitsOf:
+        own = keys[torch.from_numpy(tokens_of(text.passages.bounds, sentences)[0])].float()
+        return lambda queries: key_logits(calibration, queries, own.__getitem__)
+
     scorers: dict[str, Scorer] = {
         "dense": AttentionScorer(text, logits),
-        "dense of places": AttentionPlaceScorer(text, logits),
-        "dense of documents": AttentionDocumentScorer(text, logits),
+        "dense of places": AttentionPlaceScorer(text, of_sentences),
+        "dense of documents": AttentionDocumentScorer(text, of_sentences),
     }
     if (head := text.bank.sentences) is not None:
         sums = sentence_sums(text.passages.bounds, head, lambda tokens: keys[tokens].float())
