@@ -52,6 +52,12 @@ if TYPE_CHECKING:
 
 FAST = SearchConfig(k=40)
 EXACT = FAST.replace(exact=True)
+KINDS = {
+    "fast": FAST,
+    "exact": EXACT,
+    "fast without BM25": FAST.replace(bm25=False),
+    "exact without BM25": EXACT.replace(bm25=False),
+}
 DOCUMENT_SENTENCES = 40
 BUDGET = 2000
 
@@ -180,7 +186,7 @@ def speed(args: argparse.Namespace, backbone: Backbone, bank: Bank) -> dict[str,
 
 
 def recall(args: argparse.Namespace, backbone: Backbone, bank: Bank) -> dict[str, Any]:
-    """Evidence recall of both on real sets, each as a text of its own."""
+    """Evidence recall of both on real sets, with BM25 and without, each as a text of its own."""
     figures: dict[str, Any] = {}
     for folder in args.recall:
         labelled = load_set(folder)
@@ -193,7 +199,7 @@ def recall(args: argparse.Namespace, backbone: Backbone, bank: Bank) -> dict[str
         reader = RememberingReader(backbone, bank, ScanConfig(), Memo())
         searcher = Searcher(text, fast_from=0)
         found, seconds = {}, {}
-        for kind, config in (("fast", FAST), ("exact", EXACT)):
+        for kind, config in KINDS.items():
             rows, took = [], []
             for question in questions:
                 (own,) = find(reader, searcher, [question.question], config)
