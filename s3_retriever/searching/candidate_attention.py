@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from s3_retriever.searching.attention import CodedQueries
+from s3_retriever.searching.attention import coded_logits, softmax_peaks
 from s3_retriever.searching.fusion import standardise_some
-from s3_retriever.searching.group import LogSum
 from s3_retriever.searching.neighbours import Neighbours
-from s3_retriever.searching.sample import tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
     from s3_retriever.config import Weighing
+    from s3_retriever.searching.attention import LogitsOf
     from s3_retriever.searching.scorer import Asked, IndexedText
 
-_BLOCK_NUMBERS = 2**25
+_BLOCK_QUERIES = 4096  # of all heads, at a time
 
 
 class CandidateAttention:
@@ -32,10 +32,14 @@ class CandidateAttention:
 
     Args:
         text: What is searched.
+        logits: Makes what gives the logits at the tokens of some sentences ``int64[C]``, end to
+            end; `coded_logits` by default.
     """
 
-    def __init__(self, text: IndexedText) -> None:
-        self._text = text
+    def __init__(
+        self, text: IndexedText, logits: Callable[[np.ndarray], LogitsOf] | None = None
+    ) -> None:
+        self._text, self._logits = text, logits or partial(coded_logits, text)
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`."""
@@ -44,24 +48,37 @@ class CandidateAttention:
 
     def _scores(self, asked: Asked, neighbours: Neighbours, weighing: Weighing) -> Tensor:
         text, near = self._text, neighbours.near
-        bounds, shares_of_heads = text.passages.bounds, text.bank.calibration.head_shares
         kept = (near < asked.without.start) | (near >= asked.without.stop)
-        read = near[kept]
-        _, firsts, owning = tokens_of(bounds, read)
-        rows = torch.from_numpy(np.flatnonzero(kept)[owning])
+        kept &= np.diff(text.passages.bounds)[near] > 0
+        rows, read = torch.from_numpy(np.flatnonzero(kept)), near[kept]
+        shares_of_heads = text.bank.calibration.head_shares
         sums = torch.zeros(len(neighbours.places), len(shares_of_heads))
-        if not len(firsts):
-            return sums.sum(1)
-        codes = text.codes.ranges(bounds[read], bounds[read + 1])
-        most = max(_BLOCK_NUMBERS // (len(codes.values) * len(shares_of_heads)), 1)
-        for begin in range(0, len(asked.queries), most):
-            queries = asked.queries[begin : begin + most]
-            logits = CodedQueries(text.bank, queries).logits(codes)
-            best = torch.from_numpy(np.maximum.reduceat(logits.numpy(), firsts))
-            shares = torch.zeros(len(near), logits.shape[1])
-            shares[rows] = torch.exp(best - LogSum.of(logits).log)
-            smooth = neighbours.smooth(shares, weighing.power)
-            sums += smooth.view(len(smooth), len(shares_of_heads), -1).sum(2)
-        everything = len(text.passages)
-        each = [standardise_some(own, everything)[0] for own in sums.T]
+        for own in shares_among(text, self._logits(read), asked, read):
+            shares = torch.zeros(len(near), *own.shape[1:]).index_copy(0, rows, own)
+            sums += neighbours.smooth(shares, weighing.power).sum(2)
+        everything, group = len(text.passages), text.group
+        each = [standardise_some(own, everything, group)[0] for own in sums.T]
         return torch.stack(each, 1) @ shares_of_heads
+
+
+def shares_among(
+    text: IndexedText, logits: LogitsOf, asked: Asked, sentences: np.ndarray
+) -> Iterator[Tensor]:
+    """What some sentences get of attention that is spent on them alone.
+
+    Args:
+        text: What is searched.
+        logits: At their tokens, end to end.
+        asked: What asks.
+        sentences: ``int64[C]``, ascending, each with tokens.
+
+    Yields:
+        ``f32[C, H, n]``, the greatest share of a token of each sentence, of some question tokens
+        after others.
+    """
+    heads = len(text.bank.calibration.heads)
+    bounds = np.cumsum([0, *np.diff(text.passages.bounds)[sentences]])
+    for queries in torch.split(asked.queries, max(_BLOCK_QUERIES // heads, 1)):
+        columns = heads * len(queries)
+        peaks = softmax_peaks(logits(queries), columns, bounds, group=text.group)
+        yield peaks.view(len(sentences), heads, len(queries))

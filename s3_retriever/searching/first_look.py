@@ -42,9 +42,6 @@ where recall stays that of the exact search (``benchmarks/search_speed.py --reca
 CANDIDATES = 300
 """Sentences whose codes are read for a question."""
 
-LEAD_CANDIDATES = 100
-"""Sentences whose codes are read for what a span leads to."""
-
 _BLOCK_NUMBERS = 2**24
 _CANDIDATE_TOKENS = 2**15  # for the size of blocks: about what candidates hold
 

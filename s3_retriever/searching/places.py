@@ -10,28 +10,22 @@ from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from s3_retriever.searching.attention import coded_logits, softmax_peaks
-from s3_retriever.searching.bm25 import Bm25
+from s3_retriever.searching.attention import coded_logits
+from s3_retriever.searching.candidate_attention import shares_among
 from s3_retriever.searching.fusion import standardise
-from s3_retriever.searching.group import best_of_all
-from s3_retriever.text.words import asked_words, codes
+from s3_retriever.searching.sharing import sharing, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     from torch import Tensor
 
     from s3_retriever.config import Weighing
     from s3_retriever.searching.attention import LogitsOf
     from s3_retriever.searching.scorer import Asked, IndexedText
-
-SENTENCES = 100
-"""Sentences, in all documents, whose codes are read to tell documents apart by attention."""
-
-_BLOCK_QUERIES = 4096  # of all heads, at a time
 
 
 class _Documents(ABC):
@@ -71,7 +65,7 @@ class LexicalDocumentScorer(_Documents):
     """BM25 of whole documents."""
 
     def _found(self, asked: Asked) -> Tensor:
-        holding, scores = self._text.document_bm25.scores(_words(asked, self._text))
+        holding, scores = self._text.document_bm25.scores(words_of(asked, self._text))
         found = torch.zeros(len(self._text.documents))
         found[torch.from_numpy(holding)] = torch.from_numpy(scores).float()
         return found
@@ -99,36 +93,18 @@ class AttentionDocumentScorer(_Documents):
     ) -> None:
         super().__init__(text)
         self._logits = logits or partial(coded_logits, text)
-        self._ranker = Bm25(text.word_postings, text.group, "sentences")
 
     def _found(self, asked: Asked) -> Tensor:
         text, calibration = self._text, self._text.bank.calibration
-        heads, read = len(calibration.heads), self._worth_reading(asked)
-        bounds = np.cumsum([0, *np.diff(text.passages.bounds)[read]])
+        read = sharing(text, asked)
         document = torch.from_numpy(text.passages.document[read])[:, None, None]
-        sums, logits = torch.zeros(len(text.documents), heads), self._logits(read)
-        for queries in torch.split(asked.queries, max(_BLOCK_QUERIES // heads, 1)):
-            columns = heads * len(queries)
-            shares = softmax_peaks(logits(queries), columns, bounds, group=text.group)
-            shares = shares.view(len(read), heads, len(queries))
+        sums = torch.zeros(len(text.documents), len(calibration.heads))
+        for shares in shares_among(text, self._logits(read), asked, read):
             best = torch.zeros(len(text.documents), *shares.shape[1:])
             best.scatter_reduce_(0, document.expand_as(shares), shares, "amax")
             sums += best.sum(2)
         return standardise(sums, text.group) @ calibration.head_shares
 
-    def _worth_reading(self, asked: Asked) -> np.ndarray:
-        """``int64[C]``: sentences that own tokens, ascending."""
-        holding, scores = self._ranker.scores(_words(asked, self._text))
-        kept = (holding < asked.without.start) | (holding >= asked.without.stop)
-        kept &= np.diff(self._text.passages.bounds)[holding] > 0
-        holding, scores = holding[kept], scores[kept]
-        best: np.ndarray = holding[best_of_all(scores, SENTENCES, self._text.group)]
-        return best
-
 
 class AttentionPlaceScorer(_Named, AttentionDocumentScorer):
     """Attention of the tokens that name a document."""
-
-
-def _words(asked: Asked, text: IndexedText) -> list[str]:
-    return [*asked_words(asked.text, text.spoken), *codes(asked.text)]

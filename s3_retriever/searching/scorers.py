@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from s3_retriever.errors import InputError, did_you_mean
 from s3_retriever.searching.attention import AttentionScorer
+from s3_retriever.searching.candidate_attention import CandidateAttention
 from s3_retriever.searching.coactivation import CoactivationScorer
 from s3_retriever.searching.lexical import LexicalScorer
 from s3_retriever.searching.meaning import MeaningScorer
@@ -29,6 +30,7 @@ SCORERS: dict[str, Callable[[IndexedText], Scorer]] = {
     "meaning": MeaningScorer,
     "attention of documents": AttentionDocumentScorer,
     "attention of places": AttentionPlaceScorer,
+    "attention of leads": CandidateAttention,
     "bm25 of documents": LexicalDocumentScorer,
     "bm25 of places": LexicalPlaceScorer,
 }
@@ -55,6 +57,19 @@ def document_parts_of(config: SearchConfig, known: Container[str]) -> dict[str, 
     scales = {"place": f"{kind} of places", "whole": f"{kind} of documents"}
     weights = config.weighing.weights
     return {part: name for part, name in scales.items() if weights[part] and name in known}
+
+
+def lead_parts_of(config: SearchConfig, known: Container[str]) -> dict[str, str]:
+    """Parts and scorers of what spans lead to, the words of whole documents among them.
+
+    Args:
+        config: What to do.
+        known: Names of the scorers there are; where one has its like for leads, that is taken.
+    """
+    own, whole = parts_of(config), document_parts_of(config, known).get("whole")
+    likes = {part: f"{name} of leads" for part, name in own.items()}
+    found = own | {part: name for part, name in likes.items() if name in known}
+    return found if whole is None else found | {"whole": whole}
 
 
 def check_scorers(config: SearchConfig) -> None:

@@ -12,11 +12,12 @@ import torch
 
 from s3_retriever.fork import renew_after_fork
 from s3_retriever.searching.candidates import AllSentences
-from s3_retriever.searching.first_look import CANDIDATES, LEAD_CANDIDATES, CellAttention
+from s3_retriever.searching.first_look import CANDIDATES, CellAttention
 from s3_retriever.searching.fusion import Scores
 from s3_retriever.searching.scorer import Asked
-from s3_retriever.searching.scorers import SCORERS, document_parts_of, parts_of
+from s3_retriever.searching.scorers import SCORERS, document_parts_of, lead_parts_of, parts_of
 from s3_retriever.searching.second_hop import hop_sources, with_hop
+from s3_retriever.searching.sharing import sharing
 from s3_retriever.searching.spans import cut_spans
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Searcher:
         """
         return self.refine(self.look(asked, config), config)
 
-    def look(self, asked: Sequence[Asked], config: SearchConfig, most: int | None = None) -> Looked:
+    def look(self, asked: Sequence[Asked], config: SearchConfig) -> Looked:
         """Find the sentences worth scoring.
 
         A small text is read whole. In a large one, unless `config` wants it exact, attention looks
@@ -120,15 +121,12 @@ class Searcher:
         Args:
             asked: Q questions.
             config: As for `score`.
-            most: Sentences of a large text that are worth it, for each question; `CANDIDATES` by
-                default.
         """
         parts = self._parts(config)
         if self._fast and not config.exact and "attention" in parts.values() and asked:
             everything = np.arange(len(self.text.passages))
-            most = CANDIDATES if most is None else most
             firsts = self.text.group.together(
-                [partial(self._first, question, parts, config.weighing, most) for question in asked]
+                [partial(self._first, question, parts, config.weighing) for question in asked]
             )
             return Looked(asked, everything, firsts)
         return Looked(asked, self._candidates.candidates(asked) if asked else np.arange(0))
@@ -137,9 +135,7 @@ class Searcher:
     def _fast(self) -> bool:
         return not self._given and self.text.all_tokens >= self._fast_from
 
-    def _first(
-        self, asked: Asked, parts: Mapping[str, str], weighing: Weighing, most: int
-    ) -> First:
+    def _first(self, asked: Asked, parts: Mapping[str, str], weighing: Weighing) -> First:
         look, everything = self._attention.look(asked), np.arange(len(self.text.passages))
 
         def row(name: str) -> Tensor:
@@ -149,7 +145,7 @@ class Searcher:
 
         found = self.text.group.together([partial(row, name) for name in parts.values()])
         rows = dict(zip(parts, found, strict=True))
-        best = self._scores(asked, everything, rows, weighing).best(most, self.text.group)
+        best = self._scores(asked, everything, rows, weighing).best(CANDIDATES, self.text.group)
         return First(look, rows, best)
 
     def refine(self, looked: Looked, config: SearchConfig) -> list[Scores]:
@@ -237,7 +233,7 @@ class Searcher:
         leads: Sequence[Asked | None],
         config: SearchConfig,
     ) -> Scores:
-        """Score again, with what the spans lead to.
+        """Score again, with what the spans lead to: sentences that share words with a lead.
 
         Args:
             scores: Of the question.
@@ -248,8 +244,17 @@ class Searcher:
         both = zip(sources, leads, strict=True)
         kept = [(source, lead) for source, lead in both if lead is not None]
         asked = [Asked(lead.text, lead.queries, source.home) for source, lead in kept]
-        found = self.refine(self.look(asked, config, LEAD_CANDIDATES), config)
+        found = self.text.group.together([partial(self._led_to, one, config) for one in asked])
         return with_hop(self.text, scores, [source for source, _ in kept], found)
+
+    def _led_to(self, lead: Asked, config: SearchConfig) -> Scores:
+        """Scores of the sentences that share most words with a lead."""
+        candidates, known = sharing(self.text, lead), {*SCORERS, *self._scorers}
+        rows = {
+            part: self._scorer(name).scores([lead], candidates, config.weighing)[0]
+            for part, name in lead_parts_of(config, known).items()
+        }
+        return self._scores(lead, candidates, rows, config.weighing)
 
     def spans(
         self, scores: Scores, config: SearchConfig, asked: Asked | None = None

@@ -24,6 +24,8 @@ from s3_retriever.text.words import words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+
     from s3_retriever.config import Weighing
     from s3_retriever.searching.fusion import Scores
     from s3_retriever.searching.peaks import Peak
@@ -150,7 +152,7 @@ def with_hop(
     """
     if not sources:
         return scores
-    tops = torch.stack([one.total.max() for one in (scores, *found)])
+    tops = torch.stack([_top(scores, -torch.inf), *(_top(led, 0.0) for led in found)])
     highest, *led_to = text.group.merged(tops, greatest)
     most, temperature = max(led_to), scores.weighing.hop_temperature
     direct = torch.exp((scores.over(len(text.passages), -torch.inf) - highest) / temperature)
@@ -161,3 +163,8 @@ def with_hop(
         hops.append(torch.exp((source.score - highest) / temperature) * beyond)
     reached = union(*(led.candidates for led in found))
     return scores.plus("hop", torch.stack(hops).amax(0), reached)
+
+
+def _top(scores: Scores, least: float) -> Tensor:
+    """The highest total; `least` where nothing is higher."""
+    return torch.cat([scores.total, torch.tensor([least])]).max()

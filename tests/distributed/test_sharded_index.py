@@ -34,7 +34,6 @@ def fast() -> Iterator[None]:
         patch.setattr(catalogue, "SYNCHRONOUS", "OFF")
         patch.setattr(searcher, "FAST_FROM", 0)
         patch.setattr(searcher, "CANDIDATES", 40)
-        patch.setattr(searcher, "LEAD_CANDIDATES", 25)
         yield
 
 

@@ -119,7 +119,6 @@ def test_the_first_question_after_load_reads_the_codes_of_candidates_alone(
     build().save(tmp_path / "index")
     index = load()
     monkeypatch.setattr(searcher, "CANDIDATES", 20)
-    monkeypatch.setattr(searcher, "LEAD_CANDIDATES", 20)
     monkeypatch.setattr(sample, "_RUNS", 2)
     monkeypatch.setattr(sample, "_RUN", 4)
     read: list[int] = []

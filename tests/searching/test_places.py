@@ -17,7 +17,7 @@ from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.reading.scan import scan
-from s3_retriever.searching import places
+from s3_retriever.searching import candidate_attention, sharing
 from s3_retriever.searching.attention import coded_logits
 from s3_retriever.searching.fusion import standardise
 from s3_retriever.searching.places import (
@@ -89,8 +89,8 @@ def test_words_are_those_of_rank_bm25_over_whole_documents(
 def test_attention_counts_the_best_share_of_each_token_in_a_document(
     text: IndexedText, queries: Tensor, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "SENTENCES", most)
-    monkeypatch.setattr(places, "_BLOCK_QUERIES", len(HEADS))
+    monkeypatch.setattr(sharing, "SHARING", most)
+    monkeypatch.setattr(candidate_attention, "_BLOCK_QUERIES", len(HEADS))
     everything, question = np.arange(len(text.passages)), asked(queries)
     calibration, bounds = text.bank.calibration, text.passages.bounds
     ranker = BM25Okapi([words(sentence) for sentence in text.sentences()])
@@ -98,8 +98,8 @@ def test_attention_counts_the_best_share_of_each_token_in_a_document(
         (AttentionPlaceScorer(text), CLAUSE, queries[:2]),
         (AttentionDocumentScorer(text), question.text, queries[2:]),
     ):
-        sharing = torch.from_numpy(ranker.get_scores(asked_words(named, ["english"])))
-        read = torch.topk(sharing, min(most, int((sharing > 0).sum()))).indices.tolist()
+        shared = torch.from_numpy(ranker.get_scores(asked_words(named, ["english"])))
+        read = torch.topk(shared, min(most, int((shared > 0).sum()))).indices.tolist()
         tokens = torch.cat([torch.arange(bounds[n], bounds[n + 1]) for n in read])
         logits = coded_logits(text)(own)(slice(0, int(bounds[-1])))[tokens]
         shares = torch.softmax(logits, 0).view(len(tokens), len(HEADS), len(own))

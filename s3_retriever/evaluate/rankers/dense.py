@@ -12,6 +12,7 @@ from torch import Tensor
 from s3_retriever.codec import Bank
 from s3_retriever.reading.keys import key_blocks
 from s3_retriever.searching.attention import AttentionScorer, logits_at
+from s3_retriever.searching.candidate_attention import CandidateAttention
 from s3_retriever.searching.meaning import MeaningScorer
 from s3_retriever.searching.places import AttentionDocumentScorer, AttentionPlaceScorer
 from s3_retriever.searching.sample import tokens_of
@@ -51,6 +52,7 @@ def dense_scorers(text: IndexedText, keys: Tensor) -> dict[str, Scorer]:
         "dense": AttentionScorer(text, logits),
         "dense of places": AttentionPlaceScorer(text, of_sentences),
         "dense of documents": AttentionDocumentScorer(text, of_sentences),
+        "dense of leads": CandidateAttention(text, of_sentences),
     }
     if (head := text.bank.sentences) is not None:
         sums = sentence_sums(text.passages.bounds, head, lambda tokens: keys[tokens].float())
