@@ -75,7 +75,6 @@ def asked(tiny_backbone: Backbone, bank: Bank, text: IndexedText) -> list[Asked]
 def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """All cells lead to sentences, and all sentences are read."""
     monkeypatch.setattr(searcher, "CANDIDATES", 10**6)
-    monkeypatch.setattr(searcher, "LEAD_CANDIDATES", 10**6)
     monkeypatch.setattr(first_look, "SHARE", 0.0)
 
 
