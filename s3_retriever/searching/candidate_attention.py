@@ -34,21 +34,30 @@ class CandidateAttention:
         text: What is searched.
         logits: Makes what gives the logits at the tokens of some sentences ``int64[C]``, end to
             end; `coded_logits` by default.
+        alone: What is near candidates and none itself gets no attention either.
     """
 
     def __init__(
-        self, text: IndexedText, logits: Callable[[np.ndarray], LogitsOf] | None = None
+        self,
+        text: IndexedText,
+        logits: Callable[[np.ndarray], LogitsOf] | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         self._text, self._logits = text, logits or partial(coded_logits, text)
+        self._alone = alone
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`."""
-        near = Neighbours.of(self._text.passages, candidates, weighing.reach)
-        return torch.stack([self._scores(question, near, weighing) for question in asked])
+        neighbours = Neighbours.of(self._text.passages, candidates, weighing.reach)
+        worth = np.isin(neighbours.near, candidates) if self._alone else np.array(True)
+        return torch.stack([self._scores(own, neighbours, worth, weighing) for own in asked])
 
-    def _scores(self, asked: Asked, neighbours: Neighbours, weighing: Weighing) -> Tensor:
+    def _scores(
+        self, asked: Asked, neighbours: Neighbours, worth: np.ndarray, weighing: Weighing
+    ) -> Tensor:
         text, near = self._text, neighbours.near
-        kept = (near < asked.without.start) | (near >= asked.without.stop)
+        kept = worth & ((near < asked.without.start) | (near >= asked.without.stop))
         kept &= np.diff(text.passages.bounds)[near] > 0
         rows, read = torch.from_numpy(np.flatnonzero(kept)), near[kept]
         shares_of_heads = text.bank.calibration.head_shares

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from s3_retriever.searching.attention import LogitsOf
     from s3_retriever.searching.scorer import Asked, IndexedText
 
+SENTENCES = 100
+"""Sentences whose codes are read to tell documents apart by attention."""
+
 
 class _Documents(ABC):
     """Gives every sentence the score of its document; subclasses say whose, and for what."""
@@ -96,7 +99,7 @@ class AttentionDocumentScorer(_Documents):
 
     def _found(self, asked: Asked) -> Tensor:
         text, calibration = self._text, self._text.bank.calibration
-        read = sharing(text, asked)
+        read = sharing(text, asked, SENTENCES)
         document = torch.from_numpy(text.passages.document[read])[:, None, None]
         sums = torch.zeros(len(text.documents), len(calibration.heads))
         for shares in shares_among(text, self._logits(read), asked, read):

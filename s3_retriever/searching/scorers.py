@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from s3_retriever.errors import InputError, did_you_mean
@@ -30,7 +31,7 @@ SCORERS: dict[str, Callable[[IndexedText], Scorer]] = {
     "meaning": MeaningScorer,
     "attention of documents": AttentionDocumentScorer,
     "attention of places": AttentionPlaceScorer,
-    "attention of leads": CandidateAttention,
+    "attention of leads": partial(CandidateAttention, alone=True),
     "bm25 of documents": LexicalDocumentScorer,
     "bm25 of places": LexicalPlaceScorer,
 }

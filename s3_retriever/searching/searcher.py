@@ -37,6 +37,9 @@ FAST_FROM = 50_000
 as fast (``benchmarks/milvus_candidates.py`` has both), and needs no cells, which cost about as much
 as a handful of questions that read all codes."""
 
+LEAD_SENTENCES = 200
+"""Sentences whose codes are read for what a span leads to."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class First:
@@ -249,7 +252,7 @@ class Searcher:
 
     def _led_to(self, lead: Asked, config: SearchConfig) -> Scores:
         """Scores of the sentences that share most words with a lead."""
-        candidates, known = sharing(self.text, lead), {*SCORERS, *self._scorers}
+        candidates, known = sharing(self.text, lead, LEAD_SENTENCES), {*SCORERS, *self._scorers}
         rows = {
             part: self._scorer(name).scores([lead], candidates, config.weighing)[0]
             for part, name in lead_parts_of(config, known).items()

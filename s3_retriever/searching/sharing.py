@@ -17,26 +17,24 @@ from s3_retriever.text.words import asked_words, codes
 if TYPE_CHECKING:
     from s3_retriever.searching.scorer import Asked, IndexedText
 
-SHARING = 100
-"""Sentences whose codes are read for names."""
 
-
-def sharing(text: IndexedText, asked: Asked) -> np.ndarray:
-    """The `SHARING` sentences that share most words with what asks, by BM25.
+def sharing(text: IndexedText, asked: Asked, most: int) -> np.ndarray:
+    """The sentences that share most words with what asks, by BM25.
 
     Args:
         text: All sentences; those that own no tokens are left out.
-        asked: What asks; that what it leaves out is left out.
+        asked: What asks; what it leaves out is left out.
+        most: At most so many, in all texts of its group.
 
     Returns:
-        ``int64[C]``, ascending; those of a text among the best of all texts of its group.
+        ``int64[C]``, ascending.
     """
     ranker = Bm25(text.word_postings, text.group, "sentences")
     holding, scores = ranker.scores(words_of(asked, text))
     kept = (holding < asked.without.start) | (holding >= asked.without.stop)
     kept &= np.diff(text.passages.bounds)[holding] > 0
     holding, scores = holding[kept], scores[kept]
-    best: np.ndarray = holding[best_of_all(scores, SHARING, text.group)]
+    best: np.ndarray = holding[best_of_all(scores, most, text.group)]
     return best
 
 

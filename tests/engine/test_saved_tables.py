@@ -20,7 +20,7 @@ from s3_retriever.config import ScanConfig
 from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex, folder_store
 from s3_retriever.errors import IndexFileError
-from s3_retriever.searching import sample, searcher, sharing, tables
+from s3_retriever.searching import sample, searcher, tables
 from s3_retriever.storage import index_info, stored_version, verify_index
 from s3_retriever.storage import tiers as storage_tiers
 from s3_retriever.storage.segments import file_digest
@@ -119,7 +119,7 @@ def test_the_first_question_after_load_reads_the_codes_of_candidates_alone(
     build().save(tmp_path / "index")
     index = load()
     monkeypatch.setattr(searcher, "CANDIDATES", 20)
-    monkeypatch.setattr(sharing, "SHARING", 5)
+    monkeypatch.setattr(searcher, "LEAD_SENTENCES", 20)
     monkeypatch.setattr(sample, "_RUNS", 2)
     monkeypatch.setattr(sample, "_RUN", 4)
     read: list[int] = []
@@ -132,7 +132,7 @@ def test_the_first_question_after_load_reads_the_codes_of_candidates_alone(
     monkeypatch.setattr(JoinedCodes, "ranges", spy)
     monkeypatch.setattr(JoinedCodes, "rows", None)
     assert len(index.search(QUESTIONS[0])) > 0
-    assert 0 < max(read) < index.stats.tokens / 4
+    assert 0 < max(read) < index.stats.tokens / 8
 
 
 def test_small_texts_are_saved_without_cells(build: Any, load: Any, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from s3_retriever.documents import Document
 from s3_retriever.engine import EndogenousIndex
 from s3_retriever.engine.corpus import indexed_text
 from s3_retriever.reading.scan import scan
-from s3_retriever.searching import candidate_attention, sharing
+from s3_retriever.searching import candidate_attention, places
 from s3_retriever.searching.attention import coded_logits
 from s3_retriever.searching.fusion import standardise
 from s3_retriever.searching.places import (
@@ -89,7 +89,7 @@ def test_words_are_those_of_rank_bm25_over_whole_documents(
 def test_attention_counts_the_best_share_of_each_token_in_a_document(
     text: IndexedText, queries: Tensor, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharing, "SHARING", most)
+    monkeypatch.setattr(places, "SENTENCES", most)
     monkeypatch.setattr(candidate_attention, "_BLOCK_QUERIES", len(HEADS))
     everything, question = np.arange(len(text.passages)), asked(queries)
     calibration, bounds = text.bank.calibration, text.passages.bounds

@@ -52,7 +52,7 @@ def dense_scorers(text: IndexedText, keys: Tensor) -> dict[str, Scorer]:
         "dense": AttentionScorer(text, logits),
         "dense of places": AttentionPlaceScorer(text, of_sentences),
         "dense of documents": AttentionDocumentScorer(text, of_sentences),
-        "dense of leads": CandidateAttention(text, of_sentences),
+        "dense of leads": CandidateAttention(text, of_sentences, alone=True),
     }
     if (head := text.bank.sentences) is not None:
         sums = sentence_sums(text.passages.bounds, head, lambda tokens: keys[tokens].float())
