@@ -27,6 +27,7 @@ from s3_retriever.searching.places import (
     LexicalPlaceScorer,
 )
 from s3_retriever.searching.scorer import Asked
+from s3_retriever.searching.searcher import Searcher
 from s3_retriever.text.words import asked_words, words
 from small_corpus import SOURCES
 
@@ -145,6 +146,22 @@ def test_candidates_are_scored_as_among_all(text: IndexedText, queries: Tensor) 
     for kind in (LexicalPlaceScorer, LexicalDocumentScorer, AttentionPlaceScorer):
         whole = kind(text).scores([question], everything, Weighing())
         assert torch.equal(kind(text).scores([question], few, Weighing()), whole[:, few])
+
+
+def test_a_lead_is_looked_for_where_its_words_stand(
+    text: IndexedText, queries: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead, searcher = Asked("rye, lighthouse", queries[2:4]), Searcher(text)
+    named = [{"rye", "lighthous"} & {*words(sentence)} for sentence in text.sentences()]
+    holding = [n for n, shared in enumerate(named) if shared]
+    for config, parts in (
+        (SearchConfig(), {"s3", "bm25", "whole", "document"}),
+        (SearchConfig(bm25=False), {"s3", "whole", "document"}),
+    ):
+        found = searcher._led_to(lead, config)
+        assert found.candidates.tolist() == holding and {*found.parts} == parts
+    monkeypatch.setattr("s3_retriever.searching.searcher.LEAD_SENTENCES", 1)
+    assert len(searcher._led_to(lead, SearchConfig()).candidates) == 1
 
 
 def first_words(bank: Bank) -> PlaceHead:

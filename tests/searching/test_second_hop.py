@@ -87,6 +87,13 @@ def test_what_was_no_candidate_may_be_led_to() -> None:
     assert both.parts["hop"].tolist() == pytest.approx([5, 5 * exp(-0.5), 5], rel=1e-5)
 
 
+def test_what_leads_nowhere_changes_nothing() -> None:
+    asked = scores([3.0, 0, 0, 2, 0, 1, 0, 0, 0])
+    nothing = Scores(np.arange(0), {"s3": torch.zeros(0)}, WEIGHING)
+    both = with_hop(TEXT, asked, [source(0, 3.0)], [nothing])
+    assert both.parts["hop"].tolist() == [0.0] * 9 and torch.equal(both.total, asked.total)
+
+
 def test_spans_of_little_weight_do_not_lead_on() -> None:
     asked = scores([9.0, 0, 0, 5.5, 0, 4.0, 0, 0, 0], Weighing(hop_temperature=2, hop_least=0.1))
     found = hop_sources(TEXT, asked)
