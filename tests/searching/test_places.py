@@ -164,6 +164,19 @@ def test_a_lead_is_looked_for_where_its_words_stand(
     assert len(searcher._led_to(lead, SearchConfig()).candidates) == 1
 
 
+@pytest.mark.parametrize("scoring", ["attention", "coactivation"])
+def test_a_lead_whose_words_stand_nowhere_leads_nowhere(
+    text: IndexedText, queries: Tensor, scoring: str
+) -> None:
+    searcher, config = Searcher(text), SearchConfig(scoring=scoring)
+    found = searcher._led_to(Asked("zyzzyva", queries[2:4]), config)
+    assert len(found.candidates) == len(found.total) == 0
+    (scores,) = searcher.score([Asked("who keeps it?", queries[:2])], config)
+    sources = searcher.hop_sources(scores)[:1]
+    after = searcher.hop(scores, sources, [Asked("zyzzyva", queries[2:4])], config)
+    assert torch.equal(after.total, scores.total)
+
+
 def first_words(bank: Bank) -> PlaceHead:
     """Finds that all tokens but the last name a document, whatever they say."""
     heads, size = len(bank.calibration.heads), bank.calibration.head_dim
