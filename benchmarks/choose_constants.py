@@ -70,7 +70,7 @@ RANGES: dict[str, Sequence[float]] = {
     "document": (0, 0.15, 0.3, 0.5),
     "hop": (0, 0.4, 0.8, 1.2),
     "hop_sources": (2, 3),
-    "hop_temperature": (2, 3, 4, 6),
+    "hop_temperature": (2, 3, 4, 5, 6),
 }
 """The first three make the attention of a sentence (see `Attention`); the others say what becomes
 of it: weights of the parts, and the second hop. All but the exponent are those of `Weighing`."""

@@ -133,8 +133,8 @@ class Weighing(Config):
     document: float = Field(default=0.5, ge=0)
     hop: float = Field(default=0.8, ge=0)
     hop_sources: int = Field(default=3, ge=1)
-    hop_temperature: float = Field(default=5.0, gt=0)
-    hop_least: float = Field(default=0.25, gt=0, le=1)
+    hop_temperature: float = Field(default=3.0, gt=0)
+    hop_least: float = Field(default=0.1, gt=0, le=1)
     span_characters: int = Field(default=240, ge=0)
     others: Mapping[str, float] = Field(default_factory=dict)
 
