@@ -57,8 +57,9 @@ class CandidateAttention:
         self, asked: Asked, neighbours: Neighbours, worth: np.ndarray, weighing: Weighing
     ) -> Tensor:
         text, near = self._text, neighbours.near
+        bounds = text.passages.bounds
         kept = worth & ((near < asked.without.start) | (near >= asked.without.stop))
-        kept &= np.diff(text.passages.bounds)[near] > 0
+        kept &= bounds[near + 1] > bounds[near]
         rows, read = torch.from_numpy(np.flatnonzero(kept)), near[kept]
         shares_of_heads = text.bank.calibration.head_shares
         sums = torch.zeros(len(neighbours.places), len(shares_of_heads))
@@ -85,8 +86,8 @@ def shares_among(
         ``f32[C, H, n]``, the greatest share of a token of each sentence, of some question tokens
         after others.
     """
-    heads = len(text.bank.calibration.heads)
-    bounds = np.cumsum([0, *np.diff(text.passages.bounds)[sentences]])
+    heads, of_all = len(text.bank.calibration.heads), text.passages.bounds
+    bounds = np.cumsum([0, *(of_all[sentences + 1] - of_all[sentences])])
     for queries in torch.split(asked.queries, max(_BLOCK_QUERIES // heads, 1)):
         columns = heads * len(queries)
         peaks = softmax_peaks(logits(queries), columns, bounds, group=text.group)

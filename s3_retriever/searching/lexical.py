@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from s3_retriever.searching.bm25 import Bm25
 from s3_retriever.searching.fusion import standardise, standardise_some, union
 from s3_retriever.searching.neighbours import lend
 from s3_retriever.text.words import asked_words, codes
@@ -34,7 +33,7 @@ class LexicalScorer:
 
     def __init__(self, text: IndexedText) -> None:
         self._text, self._passages = text, text.passages
-        self._ranker = Bm25(text.word_postings, text.group, "sentences")
+        self._ranker = text.sentence_bm25
 
     def scores(self, asked: Sequence[Asked], candidates: np.ndarray, weighing: Weighing) -> Tensor:
         """See `s3_retriever.searching.scorer.Scorer`; all 0 where no word is shared."""

@@ -157,6 +157,11 @@ class IndexedText:
         return self.word_postings.grouped(self.passages.document)
 
     @cached_property
+    def sentence_bm25(self) -> Bm25:
+        """BM25 of sentences."""
+        return Bm25(self.word_postings, self.group, "sentences")
+
+    @cached_property
     def document_bm25(self) -> Bm25:
         """BM25 of whole documents."""
         return Bm25(self.document_postings, self.group, "documents")

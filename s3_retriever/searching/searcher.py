@@ -93,7 +93,8 @@ class Searcher:
         self.text = text
         self._candidates = candidates or AllSentences(text)
         self._scorers = dict(scorers or {})
-        self._given = candidates is not None or "attention" in self._scorers
+        self._named = candidates is not None
+        self._given = self._named or "attention" in self._scorers
         self._fast_from = FAST_FROM if fast_from is None else fast_from
         self._renew_lock()
         renew_after_fork(self, Searcher._renew_lock)
@@ -206,8 +207,12 @@ class Searcher:
         if config.weighing.meaning and self.text.bank.sentences is not None:
             parts["meaning"] = "meaning"
         if self.text.all_documents > 1:
-            parts |= document_parts_of(config, {*SCORERS, *self._scorers})
+            parts |= document_parts_of(config, self._known)
         return parts
+
+    @property
+    def _known(self) -> set[str]:
+        return {*SCORERS, *self._scorers}
 
     def tells_places(self, config: SearchConfig) -> bool:
         """Whether words that name a document should be asked apart (`Asked.place`)."""
@@ -238,6 +243,8 @@ class Searcher:
     ) -> Scores:
         """Score again, with what the spans lead to: sentences that share words with a lead.
 
+        Where a generator names the candidates, it names those of leads too.
+
         Args:
             scores: Of the question.
             sources: Spans that may lead on, of `hop_sources`.
@@ -251,11 +258,14 @@ class Searcher:
         return with_hop(self.text, scores, [source for source, _ in kept], found)
 
     def _led_to(self, lead: Asked, config: SearchConfig) -> Scores:
-        """Scores of the sentences that share most words with a lead."""
-        candidates, known = sharing(self.text, lead, LEAD_SENTENCES), {*SCORERS, *self._scorers}
+        """Scores of the sentences that are worth it for a lead."""
+        if self._named:
+            candidates = self._candidates.candidates([lead])
+        else:
+            candidates = sharing(self.text, lead, LEAD_SENTENCES)
         rows = {
             part: self._scorer(name).scores([lead], candidates, config.weighing)[0]
-            for part, name in lead_parts_of(config, known).items()
+            for part, name in lead_parts_of(config, self._known).items()
         }
         return self._scores(lead, candidates, rows, config.weighing)
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from s3_retriever.searching.bm25 import Bm25
 from s3_retriever.searching.group import best_of_all
 from s3_retriever.text.words import asked_words, codes
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from s3_retriever.searching.scorer import Asked, IndexedText
 
 
@@ -29,10 +28,10 @@ def sharing(text: IndexedText, asked: Asked, most: int) -> np.ndarray:
     Returns:
         ``int64[C]``, ascending.
     """
-    ranker = Bm25(text.word_postings, text.group, "sentences")
-    holding, scores = ranker.scores(words_of(asked, text))
+    bounds = text.passages.bounds
+    holding, scores = text.sentence_bm25.scores(words_of(asked, text))
     kept = (holding < asked.without.start) | (holding >= asked.without.stop)
-    kept &= np.diff(text.passages.bounds)[holding] > 0
+    kept &= bounds[holding + 1] > bounds[holding]
     holding, scores = holding[kept], scores[kept]
     best: np.ndarray = holding[best_of_all(scores, most, text.group)]
     return best

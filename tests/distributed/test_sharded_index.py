@@ -12,7 +12,7 @@ from langchain_s3_retriever import EndogenousRetriever as LangChainRetriever
 from llama_index.retrievers.s3 import EndogenousRetriever as LlamaIndexRetriever
 from s3_retriever import InputError, ShardedIndex
 from s3_retriever.distributed.shard import Shard
-from s3_retriever.searching import searcher
+from s3_retriever.searching import places, searcher
 from s3_retriever.storage import catalogue, files
 from shard_samples import DOCUMENTS, QUESTIONS, TABLE, one_index, read_all, repeated, split
 
@@ -34,6 +34,8 @@ def fast() -> Iterator[None]:
         patch.setattr(catalogue, "SYNCHRONOUS", "OFF")
         patch.setattr(searcher, "FAST_FROM", 0)
         patch.setattr(searcher, "CANDIDATES", 40)
+        patch.setattr(searcher, "LEAD_SENTENCES", 25)
+        patch.setattr(places, "SENTENCES", 10)
         yield
 
 

@@ -18,6 +18,7 @@ from s3_retriever.errors import InputError
 from s3_retriever.reading.question_reader import QuestionReader
 from s3_retriever.reading.scan import scan
 from s3_retriever.searching.fusion import standardise
+from s3_retriever.searching.scorer import Asked
 from s3_retriever.searching.scorers import SCORERS
 from s3_retriever.searching.searcher import Searcher
 from small_corpus import QUESTIONS, SOURCES
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from s3_retriever.backbone import Backbone
-    from s3_retriever.searching.scorer import Asked, IndexedText
+    from s3_retriever.searching.scorer import IndexedText
 
 SCAN = ScanConfig(chunk_tokens=64, overlap_tokens=8, batch_tokens=512)
 QUESTION = QUESTIONS[0]
@@ -156,3 +157,22 @@ def test_only_candidates_become_peaks(tiny_backbone: Backbone) -> None:
     scores = {span.id: span.parts["s3"] for span in everything.spans}
     for span in found.spans:
         assert span.parts["s3"] == pytest.approx(scores[span.id], abs=1e-5)
+
+
+def test_leads_too_lead_to_candidates_alone(tiny_backbone: Backbone) -> None:
+    bank = make_bank(tiny_backbone)
+    codes = [rows for _, rows in scan(tiny_backbone, bank, DOCUMENTS, SCAN)]
+    text = indexed_text(DOCUMENTS, codes, bank)
+    searcher = Searcher(text, candidates=Holding(text, "the"))
+    reader = QuestionReader(tiny_backbone, bank, SCAN)
+    queries = reader.questions(["Rye bread"])[0].whole.queries
+    (scores,) = searcher.score([Asked(QUESTION, queries)], SearchConfig())
+    sources = searcher.hop_sources(scores)[:1]
+    unnamed = next(s for n, s in enumerate(text.sentences()) if outside(n, s, sources[0].home))
+    after = searcher.hop(scores, sources, [Asked(unnamed, queries)], SearchConfig())
+    assert "hop" in after.parts and np.array_equal(after.candidates, scores.candidates)
+
+
+def outside(number: int, sentence: str, home: slice) -> bool:
+    """Whether a sentence is no candidate, and of another document."""
+    return "the" not in sentence and number not in range(home.start, home.stop)
